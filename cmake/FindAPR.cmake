@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+# Finds the Apache Portable Runtime 1.x: APR::APR. vcpkg's package first, then pkg-config, then plain search (APR_ROOT).
+find_package(apr CONFIG QUIET)
+if(TARGET apr::apr-1)
+    set(APR_LIBRARY apr::apr-1)
+elseif(TARGET apr::libapr-1)
+    set(APR_LIBRARY apr::libapr-1)
+else()
+    find_package(PkgConfig QUIET)
+    if(PKG_CONFIG_FOUND)
+        pkg_check_modules(PC_APR QUIET apr-1)
+    endif()
+    find_path(APR_INCLUDE_DIR apr.h HINTS ${PC_APR_INCLUDE_DIRS} PATH_SUFFIXES apr-1.0 apr-1)
+    find_library(APR_LIBRARY NAMES apr-1 libapr-1 HINTS ${PC_APR_LIBRARY_DIRS})
+    set(APR_VERSION ${PC_APR_VERSION})
+endif()
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(APR REQUIRED_VARS APR_LIBRARY VERSION_VAR APR_VERSION
+    REASON_FAILURE_MESSAGE "scripts/setup installs it (Debian: libapr1-dev)")
+if(APR_FOUND AND NOT TARGET APR::APR)
+    add_library(APR::APR INTERFACE IMPORTED)
+    target_link_libraries(APR::APR INTERFACE ${APR_LIBRARY})
+    if(APR_INCLUDE_DIR)
+        target_include_directories(APR::APR INTERFACE ${APR_INCLUDE_DIR})
+        target_compile_options(APR::APR INTERFACE ${PC_APR_CFLAGS_OTHER}) # large files: _GNU_SOURCE and so on
+    endif()
+endif()
+mark_as_advanced(APR_LIBRARY APR_INCLUDE_DIR)
