@@ -10,11 +10,11 @@
 #include <stdlib.h>
 
 /* Microseconds. */
-#define ACCEPT_SLICE INT64_C(50000)     /* one sleep in accept, and so the longest that close waits for it */
-#define CLOSE_PAUSE INT64_C(1000)       /* between two looks of close for threads in accept */
-#define GREETING_MOST INT64_C(1000000)  /* one caller may keep the others waiting */
-#define GREETING_LEAST INT64_C(10000)   /* granted to a peer also by CANO_NOW */
-#define CONNECT_PAUSE INT64_C(1000)     /* before the second look for a listener; doubles from look to look */
+#define ACCEPT_SLICE INT64_C(50000)    /* one sleep in accept, and so the longest that close waits for it */
+#define CLOSE_PAUSE INT64_C(1000)      /* between two looks of close for threads in accept */
+#define GREETING_MOST INT64_C(1000000) /* one caller may keep the others waiting */
+#define GREETING_LEAST INT64_C(10000)  /* granted to a peer also by CANO_NOW */
+#define CONNECT_PAUSE INT64_C(1000)    /* before the second look for a listener; doubles from look to look */
 #define CONNECT_PAUSE_MOST INT64_C(20000)
 
 struct cano_listener {

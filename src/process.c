@@ -12,18 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KILL_SIGNAL 9        /* SIGKILL has this number wherever there are signals; elsewhere APR does not look at it */
+#define KILL_SIGNAL 9              /* SIGKILL has this number wherever there are signals; elsewhere APR does not look at it */
 #define STATUS_PAUSE INT64_C(1000) /* microseconds between two questions for a status that is late */
 
 struct cano_process {
     cano_os_handle ended;
-    int64_t pid;          /* is its own until it has been reaped, and may be anybody's after that */
-    uint32_t parent;      /* cano_os_self() of the process whose child it is */
-    cano_latch latch;     /* guards what follows, and that no signal goes out after the reaping */
+    int64_t pid;      /* is its own until it has been reaped, and may be anybody's after that */
+    uint32_t parent;  /* cano_os_self() of the process whose child it is */
+    cano_latch latch; /* guards what follows, and that no signal goes out after the reaping */
     bool reaped;
-    cano_status outcome;  /* CANO_ESYSTEM: somebody else took the status */
+    cano_status outcome; /* CANO_ESYSTEM: somebody else took the status */
     cano_exit exit;
-    cano_process *next;   /* among the abandoned */
+    cano_process *next; /* among the abandoned */
 };
 
 /* Everything a spawn puts together for its child. */
