@@ -43,23 +43,27 @@ CANO_API cano_status cano_listener_create(cano_listener **listener, const char *
  * Wait for somebody to connect.
  *
  * @param pipe     receives an end of a duplex pipe; close it with cano_pipe_close.
- * @param timeout  microseconds to wait.
+ * @param timeout  microseconds to wait; CANO_NOW gives one who knocks up to 10 ms to say who it is.
  *
  * @return CANO_OK
- *         CANO_ETIMEOUT  nobody came
+ *         CANO_ETIMEOUT  nobody came; a caller that is not one of cano's, or stalls for 1 s, is dropped and does not count
  *         CANO_ECLOSED   the listener is being closed
  *         CANO_ELIMIT    no descriptor left; the one who knocks may try again
  *         CANO_EINVAL, CANO_ENOMEM, CANO_ENOSPC, CANO_ESYSTEM  as named
  */
 CANO_API cano_status cano_listener_accept(cano_listener *listener, cano_pipe **pipe, cano_timeout timeout);
 
-/** Stop listening. @param listener  the listener, or NULL. */
+/** Stop listening: the name is free on return. Threads in accept return CANO_ECLOSED first. In a forked child the parent's
+ *  listener goes on. @param listener  the listener, or NULL. */
 CANO_API void cano_listener_close(cano_listener *listener);
 
 /**
  * Connect to a listener, waiting for one to appear unless @a timeout is CANO_NOW.
  *
- * @param pipe  receives an end of a duplex pipe; close it with cano_pipe_close.
+ * @param pipe     receives an end of a duplex pipe; close it with cano_pipe_close.
+ * @param name     as given to cano_listener_create.
+ * @param options  access, or NULL.
+ * @param timeout  microseconds to wait; CANO_NOW gives a listener up to 10 ms to answer.
  *
  * @return CANO_OK
  *         CANO_ETIMEOUT  nobody accepted in time

@@ -4,7 +4,9 @@
  * Start a process and hand it pipes and queues. Same source on every system; no fork needed.
  *
  * The child inherits exactly the named things and its standard streams, nothing else. Queues are shared with it; pipe ends
- * move to it.
+ * move to it. What it has not taken stays open in it until it ends.
+ *
+ * A process belongs to the one that started it: in a forked child all calls but close are CANO_EINVAL.
  */
 #ifndef CANO_PROCESS_H
 #define CANO_PROCESS_H
@@ -54,10 +56,13 @@ typedef struct cano_exit {
  * @param options  what to hand over, or NULL.
  *
  * @return CANO_OK
- *         CANO_EINVAL   no argv, a bad or doubled hand name, a queue of scope threads, more than 32 hands
+ *         CANO_EINVAL   no argv, a bad or doubled hand name, one pipe end twice or in use, a queue of scope threads, more
+ *                       than 32 hands
+ *         CANO_ENOTSUP  the options carry fields this version does not know; a queue over a network
  *         CANO_ENOENT   no such program
  *         CANO_EACCES   it may not be run
  *         CANO_ELIMIT   no descriptor, process or participant slot left
+ *         CANO_ETIMEOUT, CANO_ECORRUPT  a queue's, as for cano_queue_open
  *         CANO_ENOMEM, CANO_ENOSPC, CANO_ESYSTEM  as named
  */
 CANO_API cano_status cano_process_spawn(cano_process **process, const char *const *argv, const cano_process_options *options);
@@ -85,8 +90,8 @@ CANO_API cano_status cano_process_pid(cano_process *process, int64_t *pid);
  */
 CANO_API cano_status cano_process_kill(cano_process *process);
 
-/** Let go of the handle; the process goes on, and no zombie is left once it has ended and another call of this library is
- *  made. @param process  the process, or NULL. */
+/** Let go of the handle; the process goes on. No zombie is left: once it has ended, the next spawn, wait or close of any
+ *  process sees to it. @param process  the process, or NULL. */
 CANO_API void cano_process_close(cano_process *process);
 
 /**
@@ -97,7 +102,7 @@ CANO_API void cano_process_close(cano_process *process);
  * @param queue    receives the handle; end it with cano_queue_close.
  *
  * @return CANO_OK
- *         CANO_ENOENT  nothing of that name, or it was taken before
+ *         CANO_ENOENT  nothing of that name, or it was taken before, also by a call that failed otherwise
  *         CANO_EKIND   it is a pipe end; it stays
  *         otherwise as cano_queue_open
  */
@@ -107,7 +112,7 @@ CANO_API cano_status cano_inherited_queue(const char *name, const cano_queue_opt
  * In a child: take a pipe end that the parent handed over.
  *
  * @return CANO_OK
- *         CANO_ENOENT  nothing of that name, or it was taken before
+ *         CANO_ENOENT  nothing of that name, or it was taken before, also by a call that failed otherwise
  *         CANO_EKIND   it is a queue; it stays
  *         CANO_EINVAL, CANO_ENOMEM, CANO_ELIMIT, CANO_EVERSION, CANO_ECORRUPT, CANO_ESYSTEM  as named
  */
