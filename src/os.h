@@ -82,8 +82,8 @@ cano_status cano_os_segment_create_named(cano_os_segment *, size_t size, uint32_
 /* The finished segment appears at path, whole, or CANO_EEXIST. Only after create_named. */
 cano_status cano_os_segment_publish(cano_os_segment *, const char *path);
 
-/* CANO_ENOENT, CANO_EACCES (also: another user's, unless access allows it), CANO_EKIND (no regular file), CANO_EVERSION
- * (smaller than minimum). */
+/* CANO_ENOENT, CANO_EACCES (also: another user's, unless access allows it), CANO_EKIND (no regular file, or smaller than
+ * minimum). */
 cano_status cano_os_segment_open(cano_os_segment *, const char *path, size_t minimum, uint32_t access);
 
 /* Map what was inherited or received, and own the handle from then on, also on failure. sealed: demand that it cannot
@@ -115,8 +115,19 @@ void cano_os_bell_clear(cano_os_handle owner);
 /* ---- lease: the kernel's word that the holder of a slot lives. guard: one exclusive section. Both fall at death ---- */
 
 /* Take slot's lease; it lives as long as any copy of *lease, which may be handed to a child: a process holds it that has the
- * handle. Drop it with cano_os_close. CANO_EEXIST when held, CANO_ELIMIT when no descriptor is left. */
+ * handle. CANO_EEXIST when held, CANO_ELIMIT when no descriptor is left. Private segments: always, and CANO_OS_NONE. */
 cano_status cano_os_lease_take(cano_os_segment *, uint32_t slot, cano_os_handle *lease, cano_os_identity *);
+
+/* Make an inherited or received lease this process's own, so that its forks let go of it. It may get another number; on
+ * failure it is closed. */
+cano_status cano_os_lease_adopt(cano_os_handle *lease);
+
+/* Let go of a lease, once per process that has it. In a forked child too, where the copies are closed already if the fork's
+ * handlers ran, and are closed here if they did not. CANO_OS_NONE does nothing. */
+void cano_os_lease_drop(cano_os_handle lease);
+
+/* The child of the fork this thread is about to make keeps this lease; the parent drops it after the fork. */
+void cano_os_lease_for_child(cano_os_handle lease);
 
 /* True also when it cannot be told. Never asked about a slot of one's own. */
 bool cano_os_lease_alive(cano_os_segment *, uint32_t slot, const cano_os_identity *);
@@ -125,7 +136,8 @@ bool cano_os_lease_alive(cano_os_segment *, uint32_t slot, const cano_os_identit
 cano_status cano_os_guard_try(cano_os_segment *);
 void cano_os_guard_leave(cano_os_segment *);
 
-/* Run these around each fork of this process, in this order; once per process. No-op where there is no fork. */
+/* Run these around each fork of this process; set once. before runs while leases can still be taken, child when the leases
+ * that are not the child's are gone. No-op where there is no fork. */
 void cano_os_at_fork(void (*before)(void), void (*parent)(void), void (*child)(void));
 
 /* In a forked child: let go of what the backend inherited and must not share (the guard), so that segment can be used. */
