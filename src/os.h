@@ -159,7 +159,8 @@ cano_status cano_os_stream_write(cano_os_stream *, const void *, size_t, const c
                                  size_t *written);
 
 /* passed: receives up to 8 handles, close-on-exec, owned by the caller; passed_count receives how many (NULL: any that come
- * are closed). CANO_ECLOSED after the last byte; also when the peer closed with unread bytes. */
+ * are closed). CANO_ECLOSED after the last byte; also when the peer closed with unread bytes. CANO_ELIMIT: no descriptor left
+ * for the handles; they and their byte are still there where the system can do that. */
 cano_status cano_os_stream_read(cano_os_stream *, void *, size_t, cano_os_handle passed[8], size_t *passed_count, size_t *got);
 
 /* Who is at the other end; uid -1 where the system has none. */
@@ -168,7 +169,11 @@ cano_status cano_os_stream_peer(cano_os_stream *, int64_t *pid, int64_t *uid, bo
 /* Make a stream of a handle that was inherited or received. */
 cano_status cano_os_stream_adopt(cano_os_stream *, cano_os_handle);
 
-/* end: also end the conversation although others hold copies (shutdown). A listener's name is removed. */
+/* End the conversation although others hold copies; whoever sleeps on the stream, here or there, wakes. Close it later. This
+ * may run beside other calls on the stream, and so may a read beside a write. */
+void cano_os_stream_end(cano_os_stream *);
+
+/* end: as cano_os_stream_end first. A listener's name is removed. */
 void cano_os_stream_close(cano_os_stream *, bool end);
 
 /* ---- sleep on handles: streams, bells, processes. CANO_OK: at least one is ready; CANO_ETIMEOUT ---- */

@@ -533,6 +533,14 @@ static cano_status take_handles(struct msghdr *message, cano_os_handle passed[HA
 #define READ_FLAGS MSG_DONTWAIT
 #endif
 
+/* Linux hands copies of the handles to one who peeks: so nothing is taken that cannot be kept. Elsewhere peeking is not sure
+ * to do that. */
+#ifdef __linux__
+#define TRY_FIRST MSG_PEEK
+#else
+#define TRY_FIRST 0
+#endif
+
 cano_status cano_os_stream_read(cano_os_stream *stream, void *data, size_t size, cano_os_handle passed[8], size_t *passed_count,
                                 size_t *got)
 {
@@ -546,19 +554,23 @@ cano_status cano_os_stream_read(cano_os_stream *stream, void *data, size_t size,
         message.msg_control = room.bytes;
         message.msg_controllen = sizeof room.bytes;
     }
+    const bool taking = message.msg_control != NULL;
     ssize_t received;
     do {
-        received = recvmsg((int)stream->handle, &message, READ_FLAGS);
+        received = recvmsg((int)stream->handle, &message, taking ? READ_FLAGS | TRY_FIRST : READ_FLAGS);
     } while (received < 0 && errno == EINTR);
     if (received <= 0) {
         return received == 0 ? cano_os_fail(0, CANO_ECLOSED) : fail_to_move(errno);
     }
-    const bool taking = message.msg_control != NULL;
     const cano_status status = taking ? take_handles(&message, passed, passed_count) : CANO_OK;
-    if (status == CANO_OK) {
-        *got = (size_t)received;
+    if (status != CANO_OK) {
+        return status;
     }
-    return status;
+    if (taking && TRY_FIRST != 0) {
+        recv((int)stream->handle, data, (size_t)received, MSG_DONTWAIT); /* the same bytes; their handles we have */
+    }
+    *got = (size_t)received;
+    return CANO_OK;
 }
 
 /* ---- peer, close ---- */
@@ -598,6 +610,11 @@ cano_status cano_os_stream_peer(cano_os_stream *stream, int64_t *pid, int64_t *u
     return CANO_OK;
 }
 
+void cano_os_stream_end(cano_os_stream *stream)
+{
+    shutdown((int)stream->handle, SHUT_RDWR);
+}
+
 void cano_os_stream_close(cano_os_stream *stream, bool end)
 {
     if (stream->handle == CANO_OS_NONE) {
@@ -607,7 +624,7 @@ void cano_os_stream_close(cano_os_stream *stream, bool end)
         leave_path(stream->backend);
     }
     if (end) {
-        shutdown((int)stream->handle, SHUT_RDWR);
+        cano_os_stream_end(stream);
     }
     cano_os_close(stream->handle);
     free(stream->backend);
