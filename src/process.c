@@ -221,7 +221,7 @@ static cano_status open_parcel(spawn_parcel *parcel)
 static void close_parcel(spawn_parcel *parcel, bool arrived)
 {
     for (size_t i = 0; i < parcel->leases_count; i++) {
-        cano_os_close(parcel->leases[i]);
+        cano_os_lease_drop(parcel->leases[i]);
     }
     for (size_t i = 0; i < parcel->pipes_count; i++) {
         (arrived ? cano_pipe_moved : cano_pipe_stays)(parcel->pipes[i]);
