@@ -106,11 +106,15 @@ void cano_os_wake(cano_os_segment *, _Atomic uint32_t *word, uint32_t count);
 
 /* ---- bell: a thing an event loop can watch, owned by one participant, rung by any who know its name ---- */
 
-/* owner: make it; the handle is readable while rung, and (Linux) 100 ms after the last clear whatever happened. Ringer:
- * CANO_ENOENT when the owner is gone. name: at most 60 of [A-Za-z0-9._-]. */
+/* owner: make it; the handle is readable while rung, and (Linux) 100 ms after it was made or last cleared whatever happened.
+ * Ringer: CANO_ENOENT when the owner is gone. name: at most 60 of [A-Za-z0-9._-], used once; what a dead owner of that name
+ * left is replaced. */
 cano_status cano_os_bell_open(const char *name, bool owner, cano_os_handle *);
 void cano_os_bell_ring(cano_os_handle ringer);  /* stays up until cleared; never blocks */
 void cano_os_bell_clear(cano_os_handle owner);
+
+/* name: the owner ends the bell. NULL: only the handle goes: a ringer's, or an owner's in a forked child. */
+void cano_os_bell_close(cano_os_handle, const char *name);
 
 /* ---- lease: the kernel's word that the holder of a slot lives. guard: one exclusive section. Both fall at death ---- */
 
