@@ -164,7 +164,7 @@ cano_status cano_os_stream_write(cano_os_stream *, const void *, size_t, const c
 
 /* passed: receives up to 8 handles, close-on-exec, owned by the caller; passed_count receives how many (NULL: any that come
  * are closed). CANO_ECLOSED after the last byte; also when the peer closed with unread bytes. CANO_ELIMIT: no descriptor left
- * for the handles; they and their byte are still there where the system can do that. */
+ * for the handles; they and their byte are still there where the system can do that. CANO_ECORRUPT: more than 8 at once. */
 cano_status cano_os_stream_read(cano_os_stream *, void *, size_t, cano_os_handle passed[8], size_t *passed_count, size_t *got);
 
 /* Who is at the other end; uid -1 where the system has none. */

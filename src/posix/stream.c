@@ -505,13 +505,13 @@ static size_t unpack_handles(struct msghdr *message, int fds[HANDLES_MOST])
     return count;
 }
 
-/* Those lost to a lack of room or of descriptors cannot be had again, so the others are no use. */
+/* All that came, or none: descriptors ran out, or a peer that knows no limit sent more than anybody asked for. */
 static cano_status take_handles(struct msghdr *message, cano_os_handle passed[HANDLES_MOST], size_t *passed_count)
 {
     int fds[HANDLES_MOST];
     const size_t count = unpack_handles(message, fds);
     for (size_t i = 0; i < count; i++) {
-#if !defined(MSG_CMSG_CLOEXEC)
+#ifndef MSG_CMSG_CLOEXEC
         fcntl(fds[i], F_SETFD, FD_CLOEXEC);
 #endif
         if ((message->msg_flags & MSG_CTRUNC) != 0) {
@@ -521,7 +521,7 @@ static cano_status take_handles(struct msghdr *message, cano_os_handle passed[HA
         }
     }
     if ((message->msg_flags & MSG_CTRUNC) != 0) {
-        return cano_os_fail(EMFILE, CANO_ELIMIT);
+        return count == HANDLES_MOST ? cano_os_fail(EMSGSIZE, CANO_ECORRUPT) : cano_os_fail(EMFILE, CANO_ELIMIT);
     }
     *passed_count = count;
     return CANO_OK;
