@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # What every target of ours is compiled with.
+include(CheckCSourceCompiles)
+check_c_source_compiles("int main(void) { __builtin_ia32_pause(); return 0; }" CANO_HAS_X86_PAUSE)
+check_c_source_compiles("int main(void) { __asm__ volatile(\"yield\"); return 0; }" CANO_HAS_ARM_YIELD)
 function(cano_compile_options target)
+    target_compile_definitions(${target} PRIVATE $<$<BOOL:${CANO_HAS_X86_PAUSE}>:CANO_HAS_X86_PAUSE>
+                                                 $<$<BOOL:${CANO_HAS_ARM_YIELD}>:CANO_HAS_ARM_YIELD>)
     set_target_properties(${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
     if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
         target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes

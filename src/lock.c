@@ -1,1 +1,118 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "lock.h"
+
+#define SPINS 200           /* about 2 us: as long as a holder usually needs */
+#define FIRST_SLICE 10000   /* microseconds */
+#define LONGEST_SLICE 50000 /* the dead are noticed within this */
+
+/* Threads of ours that are inside a call and not asleep, besides this one. */
+static bool others_active(const cano_lock *lock)
+{
+    /* seq_cst: pairs with the seq_cst count up before, and down behind, another thread's swap of the word */
+    const uint64_t presence = lock->presence == NULL ? 1 : atomic_load_explicit(lock->presence, memory_order_seq_cst);
+    return (uint32_t)presence > 1;
+}
+
+/* The word says that we hold it. A thread of ours that does was counted active before it swapped the word and is until it has
+ * swapped it back, unless it keeps the lock between calls. Nobody active and the word still ours: it is a lie. */
+static bool is_lie(const cano_lock *lock)
+{
+    if (others_active(lock) || (lock->kept != NULL && atomic_load_explicit(lock->kept, memory_order_seq_cst))) {
+        return false;
+    }
+    return (atomic_load_explicit(lock->word, memory_order_seq_cst) & ~CANO_CONTENDED) == lock->me;
+}
+
+/* One's own name is asked about by is_lie, the guard's by who holds the guard. */
+static bool owner_is_dead(const cano_lock *lock, uint32_t word)
+{
+    return (word & ~CANO_CONTENDED) != lock->me && cano_roster_is_dead(lock->roster, word);
+}
+
+static bool swap_to_me(const cano_lock *lock, uint32_t seen)
+{
+    /* contended: those who slept on the dead owner must be woken by our release. acquire: the kernel dropped the lease after
+     * the last store of the dead, and we asked it; or the roster was read with acquire */
+    if (!atomic_compare_exchange_strong_explicit(lock->word, &seen, lock->me | CANO_CONTENDED, memory_order_seq_cst,
+                                                 memory_order_relaxed)) {
+        return false;
+    }
+    if (lock->repair != NULL) {
+        lock->repair(lock->context);
+    }
+    return true;
+}
+
+bool cano_lock_take_over(const cano_lock *lock, uint32_t presumed_dead)
+{
+    const uint32_t seen = atomic_load_explicit(lock->word, memory_order_relaxed);
+    if (seen == 0) {
+        return false;
+    }
+    const bool dead = presumed_dead != 0 ? (seen & ~CANO_CONTENDED) == presumed_dead : owner_is_dead(lock, seen);
+    return dead && swap_to_me(lock, seen);
+}
+
+static bool spin(const cano_lock *lock)
+{
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load_explicit(lock->word, memory_order_relaxed) == 0 && cano_lock_try(lock)) {
+            return true;
+        }
+        cano_pause();
+    }
+    return false;
+}
+
+static bool take_free(const cano_lock *lock)
+{
+    uint32_t expected = 0;
+    /* contended: we may have been one of several who slept */
+    return atomic_compare_exchange_strong_explicit(lock->word, &expected, lock->me | CANO_CONTENDED, memory_order_seq_cst,
+                                                   memory_order_relaxed);
+}
+
+static void sleep_on(const cano_lock *lock, uint32_t seen, int64_t until)
+{
+    if ((seen & CANO_CONTENDED) == 0
+        /* relaxed: the kernel compares the same word */
+        && !atomic_compare_exchange_strong_explicit(lock->word, &seen, seen | CANO_CONTENDED, memory_order_relaxed,
+                                                    memory_order_relaxed)) {
+        return;
+    }
+    const uint64_t asleep = CANO_PRESENCE_ASLEEP - CANO_PRESENCE_ACTIVE;
+    if (lock->presence != NULL) {
+        atomic_fetch_add_explicit(lock->presence, asleep, memory_order_seq_cst);
+    }
+    cano_os_wait(lock->roster->segment, lock->word, seen | CANO_CONTENDED, until);
+    if (lock->presence != NULL) {
+        atomic_fetch_sub_explicit(lock->presence, asleep, memory_order_seq_cst);
+    }
+}
+
+cano_status cano_lock_acquire_slow(const cano_lock *lock, int64_t deadline)
+{
+    if (spin(lock)) {
+        return CANO_OK;
+    }
+    for (int64_t slice = FIRST_SLICE;; slice = LONGEST_SLICE) {
+        const uint32_t seen = atomic_load_explicit(lock->word, memory_order_relaxed);
+        if (seen == 0) {
+            if (take_free(lock)) {
+                return CANO_OK;
+            }
+            continue;
+        }
+        if ((seen & ~CANO_CONTENDED) == lock->me && is_lie(lock)) {
+            return CANO_ECORRUPT;
+        }
+        if (owner_is_dead(lock, seen) && swap_to_me(lock, seen)) {
+            return CANO_OK;
+        }
+        const int64_t now = cano_os_now();
+        if (now >= deadline) {
+            return CANO_ETIMEOUT;
+        }
+        sleep_on(lock, seen, now + slice < deadline ? now + slice : deadline);
+    }
+}

@@ -1,0 +1,679 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shared_queue.h"
+
+#include "repair.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What a get found and made its own under the getters' lock, to be handed to the caller outside it. */
+typedef struct delivery {
+    uint64_t size;
+    uint32_t entry; /* joinable: of its lease; otherwise CANO_NO_ENTRY */
+    uint32_t page;  /* first page of its blocks, which are ours (plain) or the queue's (leased); or CANO_NO_PAGE */
+    uint32_t deaths;
+    uint64_t task;
+    void *copy; /* memory made for a view where the message does not lie in one piece that we keep; or NULL */
+} delivery;
+
+/* What the caller wants of one message. With a buffer, a small plain message is copied into it under the lock. */
+typedef struct wish {
+    void *buffer;
+    uint64_t capacity;
+    bool as_view; /* take: no buffer, no limit */
+    bool only_look;
+} wish;
+
+/* ---- one message under the getters' lock ---- */
+
+/* The message behind a record in the ring: its size, and where it lies. */
+static cano_status read_record(const cano_queue *q, const cano_ring_record *record, delivery *d)
+{
+    d->size = record->size;
+    d->page = CANO_NO_PAGE;
+    if (record->kind == CANO_RING_DATA) {
+        return CANO_OK;
+    }
+    cano_block_reference reference;
+    if (record->kind != CANO_RING_BLOCK || record->size != sizeof reference) {
+        return CANO_ECORRUPT;
+    }
+    memcpy(&reference, cano_ring_payload(&q->memory.ring, record->position), sizeof reference);
+    if (reference.page >= q->memory.geometry.page_count || reference.size > q->memory.limits.max_bytes) {
+        return CANO_ECORRUPT;
+    }
+    d->size = reference.size;
+    d->page = reference.page;
+    return CANO_OK;
+}
+
+static void move_head(cano_queue *q, uint64_t position, uint64_t taken)
+{
+    cano_queue_shared *s = q->memory.shared;
+    const uint64_t head = atomic_load_explicit(&s->head, memory_order_relaxed); /* only written under this lock */
+    const uint64_t next = cano_commit_word(position, (head & CANO_COUNT_MASK) + taken);
+    /* release: our reads of the records come before a putter, who reads head with acquire, overwrites them; and what we
+     * prepared is visible to who sees head moved */
+    atomic_store_explicit(&s->head, next, memory_order_release);
+    const uint64_t total = atomic_load_explicit(&s->got_total, memory_order_relaxed);
+    atomic_store_explicit(&s->got_total, cano_commit_total(total, next), memory_order_relaxed);
+}
+
+/* Fill an entry and mark it PREPARED: from now on, should we die, head decides whether the task was taken. */
+static cano_status prepare(cano_queue *q, const cano_ring_record *record, delivery *d)
+{
+    cano_queue_memory *m = &q->memory;
+    d->entry = cano_ledger_find_free(&m->ledger);
+    if (d->entry == CANO_NO_ENTRY) {
+        return CANO_ELIMIT;
+    }
+    if (d->page == CANO_NO_PAGE && d->size > CANO_LEDGER_INLINE) {
+        return CANO_ECORRUPT;
+    }
+    d->task = atomic_load_explicit(&m->shared->next_task, memory_order_relaxed) + 1;
+    atomic_store_explicit(&m->shared->next_task, d->task, memory_order_relaxed); /* first: a number is never used twice */
+    cano_ledger_entry *entry = &m->ledger.entries[d->entry];
+    entry->task = d->task;
+    entry->position = record->position;
+    entry->size = d->size;
+    entry->page = d->page;
+    if (d->page == CANO_NO_PAGE) {
+        memcpy(entry->payload, cano_ring_payload(&m->ring, record->position), d->size);
+    }
+    d->deaths = 0;
+    const cano_task_word prepared = { CANO_TASK_PREPARED, cano_word_slot(m->me), 0, d->task & CANO_SERIAL_MASK };
+    cano_ledger_store(&m->ledger, d->entry, prepared);
+    return CANO_OK;
+}
+
+static void hold(cano_queue *q, const delivery *d)
+{
+    const cano_task_word held = { CANO_TASK_HELD, cano_word_slot(q->memory.me), d->deaths, d->task & CANO_SERIAL_MASK };
+    cano_ledger_store(&q->memory.ledger, d->entry, held);
+}
+
+static bool is_too_big(const delivery *d, const wish *w)
+{
+    return !w->as_view && d->size > w->capacity;
+}
+
+/* A view needs memory of its own when the message is scattered over blocks, or lies in the ring and is not leased (a lease has
+ * a copy). Made before anything is taken, so that a message stays when there is no memory. */
+static cano_status make_copy_room(const cano_queue *q, const wish *w, bool leased, delivery *d)
+{
+    d->copy = NULL;
+    if (!w->as_view || (d->page == CANO_NO_PAGE && leased)) {
+        return CANO_OK;
+    }
+    if (d->page != CANO_NO_PAGE) {
+        cano_extent extent;
+        const cano_status status = cano_arena_read(&q->memory.arena, d->page, d->size, &extent);
+        if (status != CANO_OK || extent.size == d->size) {
+            return status;
+        }
+    }
+    d->copy = malloc(d->size != 0 ? d->size : 1);
+    return d->copy != NULL ? CANO_OK : CANO_ENOMEM;
+}
+
+static void drop_copy(delivery *d)
+{
+    free(d->copy);
+    d->copy = NULL;
+}
+
+static cano_status lease_record(cano_queue *q, const cano_ring_record *record, delivery *d)
+{
+    const cano_status status = prepare(q, record, d);
+    if (status == CANO_OK) {
+        move_head(q, record->next, 1);
+        hold(q, d);
+    }
+    return status;
+}
+
+static cano_status consume_record(cano_queue *q, const cano_ring_record *record, const wish *w, delivery *d)
+{
+    if (d->page == CANO_NO_PAGE) {
+        void *to = w->as_view ? d->copy : w->buffer;
+        if (d->size != 0) {
+            memcpy(to, cano_ring_payload(&q->memory.ring, record->position), d->size);
+        }
+    } else {
+        /* the blocks are ours before head moves: dying in between leaves them reachable, and the sweep gives them back */
+        const cano_status status = cano_arena_own(&q->memory.arena, d->page, d->size);
+        if (status != CANO_OK) {
+            return status;
+        }
+    }
+    move_head(q, record->next, 1);
+    return CANO_OK;
+}
+
+/* Take the record: a lease on a joinable queue, the thing itself on a plain one. Nothing is changed on failure. */
+static cano_status take_record(cano_queue *q, const cano_ring_record *record, const wish *w, delivery *d)
+{
+    const bool leased = q->memory.ledger.count != 0;
+    cano_status status = make_copy_room(q, w, leased, d);
+    if (status == CANO_OK) {
+        status = leased ? lease_record(q, record, d) : consume_record(q, record, w, d);
+    }
+    if (status != CANO_OK) {
+        drop_copy(d);
+    }
+    return status;
+}
+
+/* The payload of a task in the ledger, as a delivery says: nothing is read from the entry but the bytes. */
+static cano_status copy_leased(const cano_queue *q, const delivery *d, void *buffer)
+{
+    if (d->page != CANO_NO_PAGE) {
+        return cano_arena_copy(&q->memory.arena, d->page, buffer, d->size);
+    }
+    if (d->size != 0) {
+        memcpy(buffer, q->memory.ledger.entries[d->entry].payload, d->size);
+    }
+    return CANO_OK;
+}
+
+static cano_status look_at_record(const cano_queue *q, const cano_ring_record *record, const wish *w, const delivery *d)
+{
+    if (d->page != CANO_NO_PAGE) {
+        return cano_arena_copy(&q->memory.arena, d->page, w->buffer, d->size);
+    }
+    if (d->size != 0) {
+        memcpy(w->buffer, cano_ring_payload(&q->memory.ring, record->position), d->size);
+    }
+    return CANO_OK;
+}
+
+static cano_status from_ring(cano_queue *q, const wish *w, delivery *d)
+{
+    cano_ring_record record;
+    const uint64_t head = atomic_load_explicit(&q->memory.shared->head, memory_order_relaxed);
+    switch (cano_ring_look(&q->memory.ring, cano_commit_position(head), &record)) {
+    case CANO_RING_NOTHING:
+        return CANO_ETIMEOUT;
+    case CANO_RING_BROKEN:
+        return CANO_ECORRUPT; /* we hold the lock: head is not stale */
+    default:
+        break;
+    }
+    cano_status status = read_record(q, &record, d);
+    if (status != CANO_OK) {
+        return status;
+    }
+    d->entry = CANO_NO_ENTRY;
+    d->task = 0;
+    d->deaths = 0;
+    if (is_too_big(d, w)) {
+        return CANO_ETOOBIG;
+    }
+    return w->only_look ? look_at_record(q, &record, w, d) : take_record(q, &record, w, d);
+}
+
+/* What an entry that was just read says of its task, checked. */
+static cano_status read_task(const cano_queue *q, cano_task_word t, delivery *d)
+{
+    const cano_ledger_entry *entry = &q->memory.ledger.entries[d->entry];
+    d->size = entry->size;
+    d->page = entry->page;
+    /* the word decides: one who dies reviving a dead letter leaves the number it would have had in the entry */
+    d->task = (entry->task & ~CANO_SERIAL_MASK) | t.serial;
+    d->deaths = t.deaths;
+    const bool fits = d->page != CANO_NO_PAGE ? d->page < q->memory.geometry.page_count : d->size <= CANO_LEDGER_INLINE;
+    return fits && d->size <= q->memory.limits.max_bytes ? CANO_OK : CANO_ECORRUPT;
+}
+
+/* What has come back goes first. */
+static cano_status from_returned(cano_queue *q, const wish *w, delivery *d)
+{
+    cano_queue_memory *m = &q->memory;
+    for (;;) {
+        uint64_t seen = 0;
+        d->entry = cano_ledger_find_returned(&m->ledger, 0, &seen);
+        if (d->entry == CANO_NO_ENTRY) {
+            return CANO_ETIMEOUT;
+        }
+        cano_task_word t = cano_task_unpack(seen);
+        cano_status status = read_task(q, t, d);
+        if (status != CANO_OK) {
+            return status;
+        }
+        if (is_too_big(d, w)) {
+            return CANO_ETOOBIG;
+        }
+        if (w->only_look) {
+            return copy_leased(q, d, w->buffer);
+        }
+        status = make_copy_room(q, w, true, d);
+        if (status != CANO_OK) {
+            return status;
+        }
+        t.state = CANO_TASK_HELD;
+        t.slot = cano_word_slot(m->me);
+        if (cano_ledger_swap(&m->ledger, d->entry, seen, t)) {
+            return CANO_OK;
+        }
+        drop_copy(d);
+    }
+}
+
+static cano_status claim_single(cano_queue *q)
+{
+    if ((q->memory.limits.flags & CANO_SINGLE_GETTER) == 0) {
+        return CANO_OK;
+    }
+    _Atomic uint32_t *single = &q->memory.shared->single_getter;
+    const uint32_t owner = atomic_load_explicit(single, memory_order_relaxed); /* written under this lock */
+    if (owner == q->memory.me) {
+        return CANO_OK;
+    }
+    if (owner != 0 && !cano_roster_is_dead(&q->memory.roster, owner)) {
+        return CANO_ELIMIT;
+    }
+    atomic_store_explicit(single, q->memory.me, memory_order_relaxed);
+    return CANO_OK;
+}
+
+static cano_status next_message(cano_queue *q, const wish *w, delivery *d)
+{
+    /* acquire: under this lock a get obeys; what was queued then is discarded */
+    if ((atomic_load_explicit(&q->memory.shared->shutdown, memory_order_acquire) & CANO_SHUT_IMMEDIATE) != 0) {
+        return CANO_ECLOSED;
+    }
+    cano_status status = w->only_look ? CANO_OK : claim_single(q);
+    if (status == CANO_OK) {
+        status = CANO_ETIMEOUT;
+        if (q->memory.ledger.count != 0) {
+            status = from_returned(q, w, d);
+        }
+        if (status == CANO_ETIMEOUT) {
+            status = from_ring(q, w, d);
+        }
+    }
+    return status;
+}
+
+/* ---- waiting for one ---- */
+
+static bool has_items(cano_queue *q, void *context)
+{
+    (void)context;
+    return cano_shared_has_items(q) || atomic_load_explicit(&q->memory.shared->shutdown, memory_order_relaxed) != 0;
+}
+
+/* One who has slept sets the bit again for those who still do, and wakes the next if more is there: the one wake it got may
+ * have been meant for several. */
+static void pass_on(cano_queue *q, const cano_waiting *w)
+{
+    if (w->slept) {
+        cano_event_arm(&q->memory.shared->items_event);
+        if (cano_shared_has_items(q)) {
+            cano_event_wake(&q->memory.segment, &q->memory.shared->items_event, 1);
+        }
+    }
+}
+
+typedef struct one {
+    wish wish;
+    delivery delivery;
+} one;
+
+static cano_status act_one(cano_queue *q, void *context)
+{
+    one *o = context;
+    return next_message(q, &o->wish, &o->delivery);
+}
+
+static cano_status act_look(cano_queue *q, void *context)
+{
+    return act_one(q, context);
+}
+
+/* Do something with the next message(s) under the getters' lock; CANO_ETIMEOUT from it means: nothing there. */
+typedef cano_status (*action)(cano_queue *q, void *context);
+
+static cano_status locked(cano_queue *q, action act, void *context, int64_t deadline, bool *acted)
+{
+    *acted = false;
+    cano_status status = cano_shared_acquire(q, &q->memory.get_lock, deadline);
+    if (status != CANO_OK) {
+        return status;
+    }
+    const uint64_t before = atomic_load_explicit(&q->memory.shared->head, memory_order_relaxed);
+    status = act(q, context);
+    *acted = true;
+    const uint64_t head = atomic_load_explicit(&q->memory.shared->head, memory_order_relaxed);
+    const cano_status released = cano_shared_release(q, &q->memory.get_lock);
+    if (status == CANO_OK && act != act_look) {
+        cano_shared_after_get(q, head, head == before);
+    }
+    return released != CANO_OK ? released : status;
+}
+
+static cano_status last_look(cano_queue *q, action act, void *context, int64_t deadline)
+{
+    bool acted;
+    cano_repair_look(&q->memory, true); /* the tasks of the dead come back before the end */
+    const cano_status status = locked(q, act, context, deadline, &acted);
+    return status == CANO_ETIMEOUT && acted ? CANO_ECLOSED : status;
+}
+
+/* Nothing was there and the call is about to say so: put the bell up again, then look once more. */
+static bool rearm_bell(cano_queue *q)
+{
+    bool ready = false;
+    if (q->bell != CANO_OS_NONE) {
+        cano_shared_arm_bell(q, &ready);
+    }
+    return ready;
+}
+
+static cano_status repeat(cano_queue *q, action act, void *context, int64_t deadline)
+{
+    cano_waiting w = { .deadline = deadline };
+    bool rearmed = false;
+    for (;;) {
+        bool acted;
+        cano_status status = locked(q, act, context, deadline, &acted);
+        if (status != CANO_ETIMEOUT || !acted) {
+            pass_on(q, &w);
+            return status;
+        }
+        if (cano_shared_has_ended(q)) { /* asked before the last look for items */
+            return last_look(q, act, context, deadline);
+        }
+        status = cano_shared_wait(q, &w, &q->memory.shared->items_event, has_items, NULL);
+        if (status == CANO_ETIMEOUT && !rearmed && rearm_bell(q)) {
+            rearmed = true;
+            continue;
+        }
+        if (status != CANO_OK) {
+            return status;
+        }
+    }
+}
+
+/* ---- handing over, outside the lock ---- */
+
+static void remember(cano_queue *q, const delivery *d)
+{
+    cano_latch_close(&q->latch);
+    cano_held_add(&q->held, d->entry, d->task & CANO_SERIAL_MASK, cano_thread_self());
+    cano_latch_open(&q->latch);
+}
+
+static cano_status prepare_held(cano_queue *q)
+{
+    if (q->memory.ledger.count == 0 || q->held.nodes != NULL) {
+        return CANO_OK;
+    }
+    cano_latch_close(&q->latch);
+    const cano_status status = cano_held_prepare(&q->held, q->memory.ledger.count);
+    cano_latch_open(&q->latch);
+    return status;
+}
+
+/* Copy to the caller what was not copied under the lock, and let go of blocks that are ours. */
+static cano_status hand_over(cano_queue *q, const delivery *d, void *buffer)
+{
+    if (d->entry != CANO_NO_ENTRY) {
+        remember(q, d);
+        return copy_leased(q, d, buffer);
+    }
+    if (d->page == CANO_NO_PAGE) {
+        return CANO_OK;
+    }
+    const cano_status status = cano_arena_copy(&q->memory.arena, d->page, buffer, d->size);
+    cano_arena_free(&q->memory.arena, d->page);
+    return status;
+}
+
+cano_status cano_shared_get(cano_queue *q, void *buffer, uint64_t capacity, uint64_t *size, int64_t deadline)
+{
+    one o;
+    o.wish = (wish){ .buffer = buffer, .capacity = capacity };
+    cano_status status = prepare_held(q);
+    if (status == CANO_OK) {
+        status = repeat(q, act_one, &o, deadline);
+    }
+    if (status == CANO_OK) {
+        status = hand_over(q, &o.delivery, buffer);
+    }
+    if (status == CANO_OK || status == CANO_ETOOBIG) {
+        *size = o.delivery.size;
+    }
+    return status;
+}
+
+cano_status cano_shared_peek(cano_queue *q, void *buffer, uint64_t capacity, uint64_t *size, int64_t deadline)
+{
+    one o;
+    o.wish = (wish){ .buffer = buffer, .capacity = capacity, .only_look = true };
+    const cano_status status = repeat(q, act_look, &o, deadline);
+    if (status == CANO_OK || status == CANO_ETOOBIG) {
+        *size = o.delivery.size;
+    }
+    return status;
+}
+
+/* ---- several ---- */
+
+typedef struct many {
+    cano_item *items;
+    size_t count, got;
+    unsigned char *buffer;
+    uint64_t capacity, used;
+    uint64_t first_size; /* of one that does not fit at all */
+} many;
+
+/* The item remembers where its payload still is: task and reserved name the entry, or (plain) reserved the page + 1. */
+static void note(many *m, const delivery *d)
+{
+    const uint32_t where = d->entry != CANO_NO_ENTRY ? d->entry + 1 : d->page == CANO_NO_PAGE ? 0 : d->page + 1;
+    m->items[m->got++] = (cano_item){ m->buffer + m->used, (size_t)d->size, d->task, d->deaths + 1, where };
+    m->used += (d->size + 7) & ~UINT64_C(7);
+}
+
+static cano_status act_many(cano_queue *q, void *context)
+{
+    many *m = context;
+    while (m->got < m->count) {
+        const uint64_t left = m->used < m->capacity ? m->capacity - m->used : 0;
+        const wish w = { .buffer = left != 0 ? m->buffer + m->used : m->buffer, .capacity = left };
+        delivery d;
+        const cano_status status = next_message(q, &w, &d);
+        if (status != CANO_OK) {
+            m->first_size = status == CANO_ETOOBIG ? d.size : 0;
+            return m->got != 0 && status != CANO_ECORRUPT ? CANO_OK : status;
+        }
+        note(m, &d);
+    }
+    return CANO_OK;
+}
+
+static cano_status fetch(cano_queue *q, cano_item *item)
+{
+    delivery d = { .size = item->size, .task = item->task, .entry = CANO_NO_ENTRY, .page = CANO_NO_PAGE };
+    if (q->memory.ledger.count == 0) {
+        d.page = item->reserved != 0 ? item->reserved - 1 : CANO_NO_PAGE;
+        item->reserved = 0;
+        item->deliveries = 0;
+    } else {
+        d.entry = item->reserved - 1;
+        d.page = q->memory.ledger.entries[d.entry].page;
+    }
+    return hand_over(q, &d, item->data);
+}
+
+cano_status cano_shared_get_many(cano_queue *q, cano_item *items, size_t count, size_t *got, void *buffer, uint64_t capacity,
+                                 int64_t deadline)
+{
+    many m = { .items = items, .count = count, .buffer = buffer, .capacity = capacity };
+    cano_status status = prepare_held(q);
+    if (status == CANO_OK) {
+        status = repeat(q, act_many, &m, deadline);
+    }
+    if (status == CANO_ETOOBIG) {
+        items[0].size = (size_t)m.first_size;
+    }
+    for (size_t i = 0; i < m.got; i++) {
+        const cano_status fetched = fetch(q, &items[i]);
+        status = fetched != CANO_OK ? fetched : status;
+    }
+    if (status == CANO_OK) {
+        *got = m.got;
+    }
+    return status;
+}
+
+/* ---- as a view ---- */
+
+/* Where the caller sees it: in its blocks, in its ledger entry, or in the copy that was made room for. */
+static cano_status show(cano_queue *q, const delivery *d, cano_item *item)
+{
+    void *data = d->copy;
+    if (data != NULL && d->page != CANO_NO_PAGE) {
+        const cano_status status = cano_arena_copy(&q->memory.arena, d->page, data, d->size);
+        if (status != CANO_OK) {
+            return status;
+        }
+    }
+    if (data == NULL) {
+        data = d->page != CANO_NO_PAGE ? q->memory.arena.pages + d->page * q->memory.arena.page_size
+                                       : q->memory.ledger.entries[d->entry].payload;
+    }
+    const bool leased = d->entry != CANO_NO_ENTRY;
+    *item = (cano_item){ data, (size_t)d->size, d->task, leased ? d->deaths + 1 : 0, leased ? d->entry + 1 : 0 };
+    return CANO_OK;
+}
+
+static void keep_view(cano_queue *q, const delivery *d, const cano_item *item)
+{
+    cano_view view = { item->data, d->size, d->page, d->copy != NULL ? CANO_VIEW_COPY : CANO_VIEW_BORROWED };
+    if (d->copy != NULL && d->page != CANO_NO_PAGE) {
+        cano_arena_free(&q->memory.arena, d->page);
+        view.page = CANO_NO_PAGE;
+    }
+    cano_latch_close(&q->latch);
+    cano_views_add(&q->views, view);
+    cano_latch_open(&q->latch);
+}
+
+static void keep_lease(cano_queue *q, const delivery *d)
+{
+    cano_latch_close(&q->latch);
+    cano_held_add(&q->held, d->entry, d->task & CANO_SERIAL_MASK, cano_thread_self());
+    q->held.nodes[d->entry].copy = d->copy;
+    cano_latch_open(&q->latch);
+}
+
+typedef cano_status (*repeater)(cano_queue *q, action act, void *context, int64_t deadline);
+
+/* Take as a view by the given action, which fills a one. */
+static cano_status take_by(cano_queue *q, repeater again, action act, cano_item *item, int64_t deadline)
+{
+    cano_latch_close(&q->latch);
+    cano_status status = cano_views_prepare(&q->views);
+    cano_latch_open(&q->latch);
+    if (status != CANO_OK) {
+        return status;
+    }
+    one o;
+    o.wish = (wish){ .as_view = true };
+    status = prepare_held(q);
+    if (status == CANO_OK) {
+        status = again(q, act, &o, deadline);
+    }
+    if (status == CANO_OK) {
+        status = show(q, &o.delivery, item);
+    }
+    if (status == CANO_OK && o.delivery.entry == CANO_NO_ENTRY) {
+        keep_view(q, &o.delivery, item);
+        return CANO_OK;
+    }
+    if (status == CANO_OK) {
+        keep_lease(q, &o.delivery);
+    }
+    cano_latch_close(&q->latch);
+    cano_views_drop(&q->views);
+    cano_latch_open(&q->latch);
+    return status;
+}
+
+cano_status cano_shared_take(cano_queue *q, cano_item *item, int64_t deadline)
+{
+    return take_by(q, repeat, act_one, item, deadline);
+}
+
+void cano_shared_release_view(cano_queue *q, cano_item *item)
+{
+    cano_view view;
+    cano_latch_close(&q->latch);
+    const bool found = cano_views_remove(&q->views, item->data, false, &view);
+    cano_latch_open(&q->latch);
+    if (found && view.kind == CANO_VIEW_COPY) {
+        free(view.data);
+    } else if (found) {
+        cano_arena_free(&q->memory.arena, view.page);
+    }
+    item->data = NULL;
+    item->size = 0;
+}
+
+/* ---- dead letters ---- */
+
+static cano_status act_dead(cano_queue *q, void *context)
+{
+    one *o = context;
+    cano_queue_memory *m = &q->memory;
+    delivery *d = &o->delivery;
+    for (;;) {
+        uint64_t seen = 0;
+        d->entry = cano_ledger_find_dead(&m->ledger, &seen);
+        if (d->entry == CANO_NO_ENTRY) {
+            return CANO_ETIMEOUT;
+        }
+        cano_status status = read_task(q, cano_task_unpack(seen), d);
+        if (status == CANO_OK) {
+            status = make_copy_room(q, &o->wish, true, d);
+        }
+        if (status != CANO_OK) {
+            return status;
+        }
+        const cano_task_word held = { CANO_TASK_DEAD_HELD, cano_word_slot(m->me), d->deaths, d->task & CANO_SERIAL_MASK };
+        if (cano_ledger_swap(&m->ledger, d->entry, seen, held)) {
+            return CANO_OK;
+        }
+        drop_copy(d);
+    }
+}
+
+static bool has_dead(cano_queue *q, void *context)
+{
+    (void)context;
+    uint64_t seen;
+    return cano_ledger_find_dead(&q->memory.ledger, &seen) != CANO_NO_ENTRY;
+}
+
+static cano_status repeat_for_dead(cano_queue *q, action act, void *context, int64_t deadline)
+{
+    cano_waiting w = { .deadline = deadline, .no_spin = true };
+    for (;;) {
+        bool acted;
+        cano_status status = locked(q, act, context, deadline, &acted);
+        if (status != CANO_ETIMEOUT || !acted) {
+            return status;
+        }
+        status = cano_shared_wait(q, &w, &q->memory.shared->done_event, has_dead, NULL);
+        if (status != CANO_OK) {
+            return status;
+        }
+    }
+}
+
+cano_status cano_shared_dead_get(cano_queue *q, cano_item *item, int64_t deadline)
+{
+    return take_by(q, repeat_for_dead, act_dead, item, deadline);
+}
