@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "channel.h"
+
+#include "deadline.h"
+
+#include <cano/queue.h>
+#include <string.h>
+
+#define SLOT_KEPT (UINT64_C(4) << 20) /* bytes of the largest segment kept for the next large message */
+#define SENDS_UNHEARD 64u             /* sends to a reader that does not move before the kernel is asked for it */
+#define STREAM_SLICE INT64_C(10000)   /* microseconds of one sleep on a full stream */
+
+/* ---- reader ---- */
+
+static bool is_record_there(void *context)
+{
+    const cano_reader *reader = context;
+    /* relaxed: a hint; cano_ring_look reads it again with acquire */
+    return atomic_load_explicit(cano_ring_word(&reader->ring, reader->head), memory_order_relaxed) != 0;
+}
+
+cano_status cano_reader_look(cano_reader *reader)
+{
+    cano_ring_look_result result = cano_ring_look(&reader->ring, reader->head, &reader->found);
+    if (result == CANO_RING_NOTHING) {
+        if (!reader->over && !cano_doorbell_is_over(&reader->bell)) {
+            return CANO_ETIMEOUT;
+        }
+        /* the last records were published before the end was */
+        result = reader->over ? result : cano_ring_look(&reader->ring, reader->head, &reader->found);
+        if (result == CANO_RING_NOTHING) {
+            reader->over = true;
+            return CANO_ECLOSED;
+        }
+    }
+    return result == CANO_RING_FOUND ? CANO_OK : CANO_ECORRUPT;
+}
+
+cano_status cano_reader_await(cano_reader *reader, cano_visit *visit)
+{
+    cano_nap nap = { 0 };
+    for (;;) {
+        cano_status status = cano_reader_look(reader);
+        if (status != CANO_ETIMEOUT) {
+            return status;
+        }
+        status = cano_doorbell_nap(&reader->bell, visit, &nap, &reader->patience, reader->pollable, is_record_there, reader);
+        if (status != CANO_OK) {
+            return status;
+        }
+    }
+}
+
+static cano_status describe_large(cano_reader *reader, uint64_t *size)
+{
+    if (reader->found.size != sizeof reader->large) {
+        return CANO_ECORRUPT;
+    }
+    memcpy(&reader->large, cano_ring_payload(&reader->ring, reader->found.position), sizeof reader->large);
+    const cano_pipe_reference *large = &reader->large;
+    if (large->fresh > 1 || large->slot > CANO_PIPE_SLOTS || (large->slot == CANO_PIPE_SLOTS && large->fresh == 0) ||
+        large->length > large->size || large->size > SIZE_MAX / 2) {
+        return CANO_ECORRUPT;
+    }
+    *size = large->length;
+    return CANO_OK;
+}
+
+static cano_status describe_passed(cano_reader *reader, uint32_t *thing, uint64_t *size)
+{
+    cano_pipe_passed passed;
+    if (reader->found.size < sizeof passed) {
+        return CANO_ECORRUPT;
+    }
+    memcpy(&passed, cano_ring_payload(&reader->ring, reader->found.position), sizeof passed);
+    if (passed.thing != CANO_THING_PIPE && passed.thing != CANO_THING_QUEUE) {
+        return CANO_ECORRUPT;
+    }
+    *thing = passed.thing;
+    *size = reader->found.size - sizeof passed;
+    return CANO_OK;
+}
+
+cano_status cano_reader_describe(cano_reader *reader, uint32_t *thing, uint64_t *size)
+{
+    *thing = CANO_THING_MESSAGE;
+    switch (reader->found.kind) {
+    case CANO_RING_DATA:
+        *size = reader->found.size;
+        return CANO_OK;
+    case CANO_RING_SEGMENT:
+        return describe_large(reader, size);
+    case CANO_RING_HANDLE:
+        return describe_passed(reader, thing, size);
+    default:
+        return CANO_ECORRUPT;
+    }
+}
+
+/* The writer may use the room again. */
+static cano_status go_on(cano_reader *reader)
+{
+    reader->head = reader->found.next;
+    /* release: what was copied out was read before; pairs with the acquire in has_reached */
+    atomic_store_explicit(&reader->shared->head, reader->head, memory_order_release);
+    /* the writer asks for half a ring at a time; relaxed: published with the flag by the read-modify-write just made */
+    if (cano_doorbell_is_awaited(&reader->bell) &&
+        (int64_t)(reader->head - atomic_load_explicit(&reader->shared->want, memory_order_relaxed)) >= 0) {
+        cano_doorbell_ring(&reader->bell); /* a writer that is gone needs none; the end shows when all has been read */
+    }
+    if (reader->pollable && !is_record_there(reader)) {
+        return cano_doorbell_settle(&reader->bell, is_record_there, reader);
+    }
+    return CANO_OK;
+}
+
+/* The segment of the large message that was found. CANO_ECORRUPT: there is none, or it is too small. */
+static cano_status fetch_segment(cano_reader *reader, cano_os_segment *fetched)
+{
+    cano_status status = cano_doorbell_collect(&reader->bell, 1);
+    if (status != CANO_OK) {
+        return status;
+    }
+    cano_os_handle handle;
+    cano_handles_take(&reader->bell.came, &handle, 1);
+    return cano_os_segment_adopt(fetched, handle, (size_t)reader->large.size, true);
+}
+
+static cano_status take_once(cano_reader *reader, void *buffer)
+{
+    cano_os_segment segment;
+    const cano_status status = fetch_segment(reader, &segment);
+    if (status == CANO_OK) {
+        memcpy(buffer, segment.base, (size_t)reader->large.length);
+        cano_os_segment_close(&segment);
+    }
+    return status;
+}
+
+static cano_status take_large(cano_reader *reader, void *buffer)
+{
+    const cano_pipe_reference *large = &reader->large;
+    if (large->slot == CANO_PIPE_SLOTS) {
+        return take_once(reader, buffer);
+    }
+    cano_os_segment *slot = &reader->slots[large->slot];
+    if (large->fresh) {
+        cano_os_segment fetched;
+        const cano_status status = fetch_segment(reader, &fetched);
+        if (status != CANO_OK) {
+            return status;
+        }
+        if (slot->base != NULL) {
+            cano_os_segment_close(slot);
+        }
+        *slot = fetched;
+    }
+    if (slot->base == NULL || slot->size < large->length) {
+        return CANO_ECORRUPT;
+    }
+    memcpy(buffer, slot->base, (size_t)large->length);
+    return CANO_OK;
+}
+
+cano_status cano_reader_take(cano_reader *reader, void *buffer)
+{
+    if (reader->found.kind == CANO_RING_SEGMENT) {
+        const cano_status status = take_large(reader, buffer);
+        if (status != CANO_OK) {
+            return status;
+        }
+    } else if (reader->found.size > 0) {
+        memcpy(buffer, cano_ring_payload(&reader->ring, reader->found.position), reader->found.size);
+    }
+    return go_on(reader);
+}
+
+cano_status cano_reader_unpack(cano_reader *reader, void *bytes, uint32_t capacity, uint32_t *size,
+                               cano_os_handle handles[CANO_HANDLES_PASSED], uint32_t *handle_count)
+{
+    cano_pipe_passed passed;
+    const unsigned char *payload = cano_ring_payload(&reader->ring, reader->found.position);
+    memcpy(&passed, payload, sizeof passed);
+    if (passed.size > capacity || passed.size != reader->found.size - sizeof passed ||
+        passed.handle_count > CANO_HANDLES_PASSED) {
+        return CANO_ECORRUPT;
+    }
+    const cano_status status = cano_doorbell_collect(&reader->bell, passed.handle_count);
+    if (status != CANO_OK) {
+        return status;
+    }
+    memcpy(bytes, payload + sizeof passed, passed.size);
+    *size = passed.size;
+    *handle_count = passed.handle_count;
+    cano_handles_take(&reader->bell.came, handles, passed.handle_count);
+    return go_on(reader);
+}
+
+cano_status cano_reader_watch(cano_reader *reader)
+{
+    reader->pollable = true;
+    return is_record_there(reader) ? CANO_OK : cano_doorbell_settle(&reader->bell, is_record_there, reader);
+}
+
+/* ---- writer: room ---- */
+
+/* CANO_ETIMEOUT: the reader has not come as far as position. */
+static cano_status has_reached(cano_writer *writer, uint64_t position)
+{
+    if ((int64_t)(writer->head - position) >= 0) {
+        return CANO_OK;
+    }
+    /* acquire: pairs with the release in go_on; the reader is done with what is overwritten now */
+    const uint64_t head = atomic_load_explicit(&writer->shared->head, memory_order_acquire);
+    if (head - writer->head > writer->tail - writer->head) {
+        return CANO_ECORRUPT;
+    }
+    writer->head = head;
+    return (int64_t)(head - position) >= 0 ? CANO_OK : CANO_ETIMEOUT;
+}
+
+static bool is_wanted_reached(void *context)
+{
+    cano_writer *writer = context;
+    return has_reached(writer, writer->wanted) != CANO_ETIMEOUT; /* damage is worth a look, too */
+}
+
+/* Where the reader must be so that a record of that many units fits, with the zero header behind it. */
+static uint64_t position_for(const cano_writer *writer, uint64_t units)
+{
+    return cano_ring_place(&writer->ring, writer->tail, units) + units + 1 - writer->ring.units;
+}
+
+/* Ask to be woken at a position, but not more often than every half ring, if the ring is what is full. */
+static void want(cano_writer *writer, uint64_t position)
+{
+    const uint64_t half = writer->tail - writer->ring.units / 2;
+    const uint64_t later = (int64_t)(half - position) > 0 ? half : position;
+    /* another thread that sleeps for less must not be forgotten */
+    if (writer->bell.armed && (int64_t)(writer->wanted - later) < 0 && has_reached(writer, writer->wanted) != CANO_OK) {
+        return;
+    }
+    writer->wanted = later;
+    /* relaxed: published with the flag */
+    atomic_store_explicit(&writer->shared->want, later, memory_order_relaxed);
+}
+
+static cano_status await_position(cano_writer *writer, cano_visit *visit, cano_nap *nap, uint64_t position)
+{
+    if (cano_doorbell_is_over(&writer->bell)) {
+        return CANO_ECLOSED;
+    }
+    want(writer, position);
+    return cano_doorbell_nap(&writer->bell, visit, nap, &writer->patience, false, is_wanted_reached, writer);
+}
+
+/* Others may send while one sleeps: everything is asked anew afterwards. */
+static cano_status await_room(cano_writer *writer, cano_visit *visit, uint64_t units)
+{
+    cano_nap nap = { 0 };
+    for (;;) {
+        const uint64_t position = position_for(writer, units);
+        cano_status status = has_reached(writer, position);
+        if (status != CANO_ETIMEOUT) {
+            return status;
+        }
+        status = await_position(writer, visit, &nap, position);
+        if (status != CANO_OK) {
+            return status;
+        }
+    }
+}
+
+static bool is_never(void *context)
+{
+    (void)context;
+    return false;
+}
+
+/* A reader killed while it was awake leaves its flag down: look at the stream from time to time. */
+static cano_status listen(cano_writer *writer)
+{
+    writer->unheard = 0;
+    cano_status status = has_reached(writer, writer->tail);
+    if (status == CANO_ECORRUPT || writer->head != writer->heard) {
+        writer->heard = writer->head;
+        return status == CANO_ECORRUPT ? status : CANO_OK;
+    }
+    status = cano_doorbell_ask(&writer->bell, is_never, NULL);
+    return status == CANO_OK && writer->bell.ended ? CANO_ECLOSED : status;
+}
+
+static cano_status tell(cano_writer *writer)
+{
+    const cano_status status = cano_doorbell_ring(&writer->bell);
+    return status == CANO_OK && ++writer->unheard >= SENDS_UNHEARD ? listen(writer) : status;
+}
+
+/* ---- writer: messages ---- */
+
+static void publish(cano_writer *writer, uint8_t kind, const void *first, size_t first_size, const void *second,
+                    size_t second_size)
+{
+    cano_ring_batch batch = cano_ring_begin(&writer->ring, writer->tail);
+    unsigned char *payload = cano_ring_append(&batch, kind, (uint32_t)(first_size + second_size));
+    memcpy(payload, first, first_size);
+    if (second_size > 0) {
+        memcpy(payload + first_size, second, second_size);
+    }
+    writer->tail = cano_ring_commit(&batch);
+}
+
+static cano_status send_small(cano_writer *writer, cano_visit *visit, const void *data, size_t size)
+{
+    const uint64_t units = cano_ring_units_of(size);
+    cano_status status = await_room(writer, visit, units);
+    if (status != CANO_OK) {
+        return status;
+    }
+    publish(writer, CANO_RING_DATA, "", 0, data, size);
+    return tell(writer);
+}
+
+/* Send handles ahead of the record for which there is room. CANO_OK: they are on their way. *again: others may have sent
+ * meanwhile, ask for room anew. */
+static cano_status pass_handles(cano_writer *writer, cano_visit *visit, const cano_os_handle *handles, uint32_t count,
+                                bool *again)
+{
+    *again = false;
+    cano_status status = cano_doorbell_pass(&writer->bell, handles, count);
+    if (status != CANO_ETIMEOUT || cano_visit_is_over(visit)) {
+        return status;
+    }
+    *again = true;
+    bool woken;
+    return cano_visit_sleep(visit, writer->bell.stream->handle, true, STREAM_SLICE, &woken);
+}
+
+cano_status cano_writer_pass(cano_writer *writer, cano_visit *visit, uint32_t thing, const void *bytes, uint32_t size,
+                             const cano_os_handle *handles, uint32_t handle_count)
+{
+    const cano_pipe_passed passed = { thing, handle_count, size, 0 };
+    bool again;
+    do {
+        cano_status status = await_room(writer, visit, cano_ring_units_of(sizeof passed + size));
+        if (status == CANO_OK && cano_doorbell_is_over(&writer->bell)) {
+            status = CANO_ECLOSED;
+        }
+        if (status == CANO_OK) {
+            status = pass_handles(writer, visit, handles, handle_count, &again);
+        }
+        if (status != CANO_OK) {
+            return status;
+        }
+    } while (again);
+    publish(writer, CANO_RING_HANDLE, &passed, sizeof passed, bytes, size);
+    tell(writer); /* it is passed: whether anybody is there to take it makes no difference any more */
+    return CANO_OK;
+}
+
+/* ---- writer: large messages ---- */
+
+static uint64_t slot_size(uint64_t length)
+{
+    uint64_t size = 65536;
+    while (size < length) {
+        size *= 2;
+    }
+    return length > SLOT_KEPT ? length : size;
+}
+
+/* The segment in which the message goes; the reader is done with the slot. CANO_ENOSPC, CANO_ELIMIT, CANO_ENOMEM. */
+static cano_status furnish(cano_writer_slot *slot, uint64_t length)
+{
+    if (slot->segment.base != NULL && slot->segment.size >= length) {
+        return CANO_OK;
+    }
+    if (slot->segment.base != NULL) {
+        cano_os_segment_close(&slot->segment);
+    }
+    slot->segment.base = NULL;
+    slot->known = false;
+    const cano_status status = cano_os_segment_create(&slot->segment, (size_t)slot_size(length), true, CANO_ACCESS_USER);
+    if (status != CANO_OK) {
+        slot->segment.base = NULL;
+    }
+    return status;
+}
+
+/* The slot that is free soonest. */
+static cano_writer_slot *next_slot(cano_writer *writer)
+{
+    cano_writer_slot *slots = writer->slots;
+    return (int64_t)(slots[1].until - slots[0].until) < 0 ? &slots[1] : &slots[0];
+}
+
+static cano_status await_slot(cano_writer *writer, cano_visit *visit, cano_writer_slot **slot)
+{
+    cano_nap nap = { 0 };
+    for (;;) {
+        *slot = next_slot(writer);
+        cano_status status = has_reached(writer, (*slot)->until);
+        if (status == CANO_OK) {
+            status = await_room(writer, visit, cano_ring_units_of(sizeof(cano_pipe_reference)));
+            if (status != CANO_OK || has_reached(writer, (*slot)->until) == CANO_OK) {
+                return status;
+            }
+        } else if (status == CANO_ETIMEOUT) {
+            status = await_position(writer, visit, &nap, (*slot)->until);
+        }
+        if (status != CANO_OK) {
+            return status;
+        }
+    }
+}
+
+static void publish_large(cano_writer *writer, cano_writer_slot *slot, size_t length)
+{
+    const bool kept = slot->segment.size <= SLOT_KEPT;
+    const cano_pipe_reference reference = {
+        .length = length,
+        .size = slot->segment.size,
+        .slot = kept ? (uint32_t)(slot - writer->slots) : CANO_PIPE_SLOTS,
+        .fresh = !slot->known,
+    };
+    publish(writer, CANO_RING_SEGMENT, &reference, sizeof reference, NULL, 0);
+    slot->until = writer->tail;
+    slot->known = kept;
+    if (!kept) {
+        cano_os_segment_close(&slot->segment); /* the reader has its handle; the slot stays taken, which bounds the memory */
+        slot->segment.base = NULL;
+    }
+}
+
+static cano_status send_large(cano_writer *writer, cano_visit *visit, const void *data, size_t size)
+{
+    cano_writer_slot *slot;
+    bool again;
+    do {
+        cano_status status = await_slot(writer, visit, &slot);
+        if (status == CANO_OK) {
+            status = furnish(slot, size);
+        }
+        if (status != CANO_OK) {
+            return status;
+        }
+        memcpy(slot->segment.base, data, size);
+        again = false;
+        if (!slot->known) {
+            status = pass_handles(writer, visit, &slot->segment.handle, 1, &again);
+        }
+        if (status != CANO_OK) {
+            return status;
+        }
+    } while (again);
+    publish_large(writer, slot, size);
+    return tell(writer);
+}
+
+cano_status cano_writer_send(cano_writer *writer, cano_visit *visit, const void *data, size_t size)
+{
+    if (writer->bell.ended) {
+        return CANO_ECLOSED;
+    }
+    return size <= cano_ring_largest(&writer->ring) ? send_small(writer, visit, data, size)
+                                                    : send_large(writer, visit, data, size);
+}
+
+/* ---- attach ---- */
+
+cano_status cano_reader_attach(cano_reader *reader)
+{
+    /* acquire: pairs with the release in go_on of who had this end before */
+    reader->head = atomic_load_explicit(&reader->shared->head, memory_order_acquire);
+    return CANO_OK;
+}
+
+cano_status cano_writer_attach(cano_writer *writer)
+{
+    /* acquire: pairs with the release in go_on */
+    writer->head = atomic_load_explicit(&writer->shared->head, memory_order_acquire);
+    writer->heard = writer->head;
+    writer->tail = writer->head;
+    for (;;) {
+        cano_ring_record record;
+        const cano_ring_look_result result = cano_ring_look(&writer->ring, writer->tail, &record);
+        if (result == CANO_RING_NOTHING) {
+            return CANO_OK;
+        }
+        if (result == CANO_RING_BROKEN || record.next - writer->head > writer->ring.units) {
+            return CANO_ECORRUPT;
+        }
+        writer->tail = record.next;
+    }
+}
