@@ -6,8 +6,7 @@
  * entry is linked and unlinked by one store, in case a child was made without handlers in the middle of it.
  */
 #include "bells.h"
-
-#include "../latch.h"
+#include "latch.h"
 
 #include <errno.h>
 #include <stdlib.h>

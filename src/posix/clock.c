@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "../os.h"
+#include "os.h"
 
 #include <fcntl.h>
 #include <pthread.h>

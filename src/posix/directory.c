@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "../os.h"
 #include "errors.h"
+#include "os.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,11 +15,11 @@ static cano_status check_given(const char *path)
     if (stat(path, &is) != 0) {
         return cano_posix_failed(errno);
     }
-    const bool open_to_all = (is.st_mode & S_IWOTH) != 0 && (is.st_mode & S_ISVTX) == 0;
-    if (!S_ISDIR(is.st_mode) || open_to_all) {
-        return cano_os_fail(S_ISDIR(is.st_mode) ? EACCES : ENOTDIR, CANO_EACCES);
+    if (!S_ISDIR(is.st_mode)) {
+        return cano_os_fail(ENOTDIR, CANO_EACCES);
     }
-    return CANO_OK;
+    const bool open_to_all = (is.st_mode & S_IWOTH) != 0 && (is.st_mode & S_ISVTX) == 0;
+    return open_to_all ? cano_os_fail(EACCES, CANO_EACCES) : CANO_OK;
 }
 
 /* Ours alone. lstat: a link that somebody laid there leads where he likes. */
@@ -32,33 +33,44 @@ static cano_status check_own(const char *path)
     return private ? CANO_OK : cano_os_fail(EACCES, CANO_EACCES);
 }
 
-/* An unsafe directory is an error and not a reason to go elsewhere: two processes would look in two places. */
-static cano_status make_own(const char *parent, char *path, size_t capacity)
+/* Whether parent has a directory of ours now, or something of its name. */
+static bool make_own(const char *parent, char path[CANO_OS_PATH_MAX])
 {
-    const int length = snprintf(path, capacity, "%s/cano-%lu", parent, (unsigned long)geteuid());
-    if (length < 0 || (size_t)length >= capacity) {
-        return cano_os_fail(ENAMETOOLONG, CANO_EINVAL);
+    const int length = snprintf(path, CANO_OS_PATH_MAX, "%s/cano-%lu", parent, (unsigned long)geteuid());
+    if (length < 0 || length >= CANO_OS_PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return false;
     }
     if (mkdir(path, S_IRWXU) == 0) {
-        chmod(path, S_IRWXU); /* whatever the umask took away */
-    } else if (errno != EEXIST) {
-        return cano_os_fail(errno, CANO_ENOENT);
+        return chmod(path, S_IRWXU) == 0; /* whatever the umask took away */
+    }
+    return errno == EEXIST;
+}
+
+/* Elsewhere only where the first place cannot be: if what is there is not safe, that is an error, for else two processes
+ * would look in two places. */
+static cano_status find_own(char path[CANO_OS_PATH_MAX])
+{
+    const char *temporary = getenv("TMPDIR");
+    if (!make_own("/dev/shm", path) && !make_own(temporary != NULL && temporary[0] != 0 ? temporary : "/tmp", path)) {
+        return cano_posix_failed(errno);
     }
     return check_own(path);
 }
 
 cano_status cano_os_directory(char *path, size_t capacity)
 {
+    char own[CANO_OS_PATH_MAX];
     const char *given = getenv("CANO_DIR");
-    if (given != NULL && given[0] != 0) {
-        const int length = snprintf(path, capacity, "%s", given);
-        const bool fits = length >= 0 && (size_t)length < capacity;
-        return fits ? check_given(path) : cano_os_fail(ENAMETOOLONG, CANO_EINVAL);
-    }
-    const cano_status status = make_own("/dev/shm", path, capacity);
-    if (status != CANO_ENOENT) {
+    const char *found = given != NULL && given[0] != 0 ? given : own;
+    const cano_status status = found == given ? check_given(given) : find_own(own);
+    if (status != CANO_OK) {
         return status;
     }
-    const char *temporary = getenv("TMPDIR");
-    return make_own(temporary != NULL && temporary[0] != 0 ? temporary : "/tmp", path, capacity);
+    const size_t length = strlen(found);
+    if (length >= capacity || length >= CANO_OS_PATH_MAX) {
+        return cano_os_fail(ENAMETOOLONG, CANO_EINVAL);
+    }
+    memcpy(path, found, length + 1);
+    return CANO_OK;
 }

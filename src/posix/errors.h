@@ -5,7 +5,7 @@
 #ifndef CANO_POSIX_ERRORS_H
 #define CANO_POSIX_ERRORS_H
 
-#include "../status.h"
+#include "status.h"
 
 #include <errno.h>
 

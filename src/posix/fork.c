@@ -9,8 +9,8 @@
  * A number that the child's handler has closed stays listed until its drop: the drop then closes nothing, whoever has the
  * number by then, and no later lease is given the number.
  */
-#include "../latch.h"
 #include "errors.h"
+#include "latch.h"
 #include "leases.h"
 
 #include <fcntl.h>

@@ -8,6 +8,7 @@
 #include "locks.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 int cano_posix_lock(cano_os_segment *segment, int64_t byte, int *descriptor)
 {
@@ -43,6 +44,10 @@ cano_status cano_os_lease_take(cano_os_segment *segment, uint32_t slot, cano_os_
 bool cano_os_lease_alive(cano_os_segment *segment, uint32_t slot, const cano_os_identity *identity)
 {
     (void)identity;
-    struct flock held = cano_posix_range(F_WRLCK, CANO_POSIX_SLOTS + slot, 1);
-    return !segment->shared || fcntl((int)segment->handle, F_OFD_GETLK, &held) != 0 || held.l_type != F_UNLCK;
+    return !segment->shared || cano_posix_is_held((int)segment->handle, CANO_POSIX_SLOTS + slot, 1, NULL);
+}
+
+void cano_posix_locks_end(cano_os_segment *segment)
+{
+    (void)segment;
 }

@@ -6,7 +6,7 @@
 #ifndef CANO_POSIX_LEASES_H
 #define CANO_POSIX_LEASES_H
 
-#include "../os.h"
+#include "os.h"
 
 #include <sys/types.h>
 

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* As the access of cano_queue_options. */
 enum { USER, GROUP, EVERYONE };
@@ -93,7 +94,7 @@ static cano_posix_segment *make_backend(void)
     cano_posix_segment *backend = calloc(1, sizeof *backend);
     if (backend != NULL) {
         backend->guard = -1;
-        backend->lock_file = -1;
+        atomic_init(&backend->ask, -1);
     }
     return backend;
 }
@@ -333,7 +334,7 @@ void cano_os_segment_close(cano_os_segment *segment)
     munmap(segment->base, segment->size);
     if (backend != NULL) {
         cano_os_segment_forked(segment); /* a guard still held */
-        close_file(&backend->lock_file);
+        cano_posix_locks_end(segment);
         discard((int)segment->handle, backend->temporary);
         free(backend);
     }

@@ -3,7 +3,7 @@
  * Sleep by futex. Not PRIVATE for a shared segment: the kernel then finds the word by file and offset, wherever it is mapped.
  */
 #include "errors.h"
-#include "../os.h"
+#include "os.h"
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
