@@ -42,7 +42,7 @@ static char hear(cano_os_stream *stream)
 
 static cano_status start(started *child, const char *const *argv, const char *const *names, size_t count)
 {
-    cano_os_hand hands[CROWD];
+    cano_os_hand hands[CROWD] = { { NULL, CANO_OS_NONE } };
     cano_os_stream theirs[CROWD];
     for (size_t i = 0; i < count; i++) {
         cano_os_stream ends[2];
