@@ -32,7 +32,7 @@ static const char usage[] = "usage: treewc [-j WORKERS] [--chaos[=MS]] [--queue 
 #define TICK 50000 /* microseconds between two looks at the workers and at the clock */
 #define PATIENCE INT64_C(10000000)
 #define WORKERS_MAX 250
-#define BAR "########################################"
+#define BAR "##############################"
 
 /* Exit statuses, of workers too. */
 #define COUNTED 0
@@ -287,9 +287,11 @@ static void make_queues(struct team *team)
     const char *name = team->options->queue;
     cano_queue_options options = CANO_QUEUE_OPTIONS_INIT;
     options.max_participants = (uint32_t)team->options->workers * 2 + 32;
-    options.max_leases = options.max_participants;
+    options.max_items = 4096; /* room for the results of all tasks there are: see below */
     check(cano_queue_create(&team->results, name == NULL ? NULL : results_of(name, team->pool), &options), "make the results");
-    options.flags = CANO_JOINABLE | CANO_END_WHEN_NO_PUTTER; /* if this process is killed, the workers end as well */
+    options.max_items = 1024;
+    options.flags = CANO_JOINABLE | CANO_END_WHEN_NO_PUTTER; /* if this process is killed, the workers finish and end */
+    options.max_leases = options.max_participants;           /* a worker holds one task at a time */
     options.role = CANO_PUTTER;
     check(cano_queue_create(&team->tasks, name, &options), "make the tasks");
 }
@@ -383,6 +385,9 @@ static void show_progress(const struct team *team)
     if (team->terminal && cano_queue_stat(team->tasks, &info) == CANO_OK && info.put > 0) {
         const int filled = (int)((sizeof BAR - 1) * info.done / info.put);
         fprintf(stderr, "\r[%-*.*s] %" PRIu64 " of %" PRIu64 " files", (int)sizeof BAR - 1, filled, BAR, info.done, info.put);
+        if (team->kills > 0) {
+            fprintf(stderr, ", %" PRIu64 " workers killed", team->kills);
+        }
     }
 }
 
