@@ -51,11 +51,26 @@ static cano_status check_thing(const cano_bundle_thing *what)
                : CANO_ECORRUPT;
 }
 
+static bool is_lease(const cano_bundle_thing *what, uint32_t number)
+{
+    return what->kind == CANO_BUNDLE_QUEUE && number == CANO_BUNDLE_LEASE;
+}
+
 static void close_handles(const inherited_thing *thing, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        cano_os_close(thing->handles[i]);
+        (is_lease(&thing->what, i) ? cano_os_lease_drop : cano_os_close)(thing->handles[i]);
     }
+}
+
+static cano_status receive_handle(inherited_thing *thing, uint32_t number)
+{
+    char part[CANO_BUNDLE_PART];
+    cano_bundle_part(part, thing->what.name, number);
+    if (cano_os_inherited(part, &thing->handles[number]) != CANO_OK) {
+        return CANO_ECORRUPT;
+    }
+    return is_lease(&thing->what, number) ? cano_os_lease_adopt(&thing->handles[number]) : CANO_OK;
 }
 
 static cano_status receive_thing(const cano_bundle_thing *written)
@@ -66,11 +81,10 @@ static cano_status receive_thing(const cano_bundle_thing *written)
         return CANO_ECORRUPT;
     }
     for (uint32_t i = 0; i < thing->what.handle_count; i++) {
-        char part[CANO_BUNDLE_PART];
-        cano_bundle_part(part, thing->what.name, i);
-        if (cano_os_inherited(part, &thing->handles[i]) != CANO_OK) {
+        const cano_status status = receive_handle(thing, i);
+        if (status != CANO_OK) {
             close_handles(thing, i);
-            return CANO_ECORRUPT;
+            return status;
         }
     }
     inheritance.count++;
@@ -108,7 +122,7 @@ static cano_status receive(void)
     return status;
 }
 
-/* What the heir has not taken is no business of its forked children; their copies must not keep its places alive. */
+/* What the heir has not taken is no business of its forked children. */
 static void renounce(void)
 {
     for (uint32_t i = 0; i < inheritance.count; i++) {

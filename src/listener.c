@@ -12,7 +12,7 @@
 /* Microseconds. */
 #define ACCEPT_SLICE INT64_C(50000)    /* one sleep in accept, and so the longest that close waits for it */
 #define CLOSE_PAUSE INT64_C(1000)      /* between two looks of close for threads in accept */
-#define GREETING_MOST INT64_C(1000000) /* one caller may keep the others waiting */
+#define GREETING_MOST INT64_C(1000000) /* one caller may keep the others waiting; a greeting fits what its stream buffers */
 #define GREETING_LEAST INT64_C(10000)  /* granted to a peer also by CANO_NOW */
 #define CONNECT_PAUSE INT64_C(1000)    /* before the second look for a listener; doubles from look to look */
 #define CONNECT_PAUSE_MOST INT64_C(20000)
@@ -42,7 +42,7 @@ static cano_status check_options(const cano_listener_options *options, uint32_t 
 
 /* ---- a caller and a listener get to know each other ---- */
 
-/* Both sides have to speak, also for one who has no time. */
+/* The other side has to answer, also for one who has no time. */
 static int64_t least_deadline(int64_t deadline)
 {
     const int64_t least = cano_os_now() + GREETING_LEAST;
@@ -159,11 +159,10 @@ static cano_status greet(const cano_listener *listener, cano_os_stream *caller, 
     return cano_pipe_accepted(pipe, caller, listener->flags, least_deadline(cano_deadline_slice(deadline, GREETING_MOST)));
 }
 
-/* The caller died, dawdled, or is no good: it is dropped, and the next one heard. */
+/* The caller has no right, gave up, or does not even read a greeting: it is dropped, and the next one heard. */
 static bool is_fault_of_caller(cano_status status)
 {
-    return status == CANO_EACCES || status == CANO_ECLOSED || status == CANO_ETIMEOUT || status == CANO_ECORRUPT ||
-           status == CANO_EVERSION;
+    return status == CANO_EACCES || status == CANO_ECLOSED || status == CANO_ETIMEOUT;
 }
 
 static cano_status accept_one(cano_listener *listener, cano_pipe **pipe, int64_t deadline)

@@ -7,7 +7,9 @@
 #include "name.h"
 #include "options.h"
 #include "queue.h"
+#include "status.h"
 
+#include <apr_errno.h>
 #include <apr_thread_proc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +23,7 @@ struct cano_process {
     uint32_t parent;  /* cano_os_self() of the process whose child it is */
     cano_latch latch; /* guards what follows, and that no signal goes out after the reaping */
     bool reaped;
-    cano_status outcome; /* CANO_ESYSTEM: somebody else took the status */
+    int lost; /* 0, or why nobody can say how it ended: somebody else took the status */
     cano_exit exit;
     cano_process *next; /* among the abandoned */
 };
@@ -46,8 +48,6 @@ static _Atomic(cano_process *) abandoned;
 
 static void note_exit(cano_process *process, int code, apr_exit_why_e why)
 {
-    process->reaped = true;
-    process->outcome = CANO_OK;
     process->exit.code = why == APR_PROC_EXIT ? code : -1;
     process->exit.signal = why == APR_PROC_EXIT ? 0 : code;
 }
@@ -55,23 +55,19 @@ static void note_exit(cano_process *process, int code, apr_exit_why_e why)
 /* CANO_ETIMEOUT: it has not ended. Under the latch, or by the only one who knows the process. */
 static cano_status reap(cano_process *process)
 {
-    if (process->reaped) {
-        return process->outcome;
-    }
-    apr_proc_t child = { .pid = (pid_t)process->pid };
-    int code = 0;
-    apr_exit_why_e why = APR_PROC_EXIT;
-    const apr_status_t waited = apr_proc_wait(&child, &code, &why, APR_NOWAIT);
-    if (waited == APR_CHILD_NOTDONE) {
-        return CANO_ETIMEOUT;
-    }
-    if (waited == APR_CHILD_DONE) {
-        note_exit(process, code, why);
-    } else {
+    if (!process->reaped) {
+        apr_proc_t child = { .pid = (pid_t)process->pid };
+        int code = 0;
+        apr_exit_why_e why = APR_PROC_EXIT;
+        const apr_status_t waited = apr_proc_wait(&child, &code, &why, APR_NOWAIT);
+        if (waited == APR_CHILD_NOTDONE) {
+            return CANO_ETIMEOUT;
+        }
+        process->lost = waited == APR_CHILD_DONE ? 0 : (int)APR_TO_OS_ERROR(waited);
         process->reaped = true;
-        process->outcome = CANO_ESYSTEM;
+        note_exit(process, code, why);
     }
-    return process->outcome;
+    return process->lost == 0 ? CANO_OK : cano_os_fail(process->lost, CANO_ESYSTEM);
 }
 
 static void abandon(cano_process *process)
@@ -347,7 +343,8 @@ static cano_status kill_unreaped(const cano_process *process)
         return CANO_OK;
     }
     apr_proc_t child = { .pid = (pid_t)process->pid };
-    return apr_proc_kill(&child, KILL_SIGNAL) == APR_SUCCESS || has_ended(process) ? CANO_OK : CANO_ESYSTEM;
+    const apr_status_t killed = apr_proc_kill(&child, KILL_SIGNAL);
+    return killed == APR_SUCCESS || has_ended(process) ? CANO_OK : cano_os_fail((int)APR_TO_OS_ERROR(killed), CANO_ESYSTEM);
 }
 
 cano_status cano_process_kill(cano_process *process)

@@ -43,10 +43,10 @@ CANO_API cano_status cano_listener_create(cano_listener **listener, const char *
  * Wait for somebody to connect.
  *
  * @param pipe     receives an end of a duplex pipe; close it with cano_pipe_close.
- * @param timeout  microseconds to wait; CANO_NOW gives one who knocks up to 10 ms to say who it is.
+ * @param timeout  microseconds to wait.
  *
  * @return CANO_OK
- *         CANO_ETIMEOUT  nobody came; a caller that is not one of cano's, or stalls for 1 s, is dropped and does not count
+ *         CANO_ETIMEOUT  nobody came; callers who may not, or who gave up meanwhile, do not count
  *         CANO_ECLOSED   the listener is being closed
  *         CANO_ELIMIT    no descriptor left; the one who knocks may try again
  *         CANO_EINVAL, CANO_ENOMEM, CANO_ENOSPC, CANO_ESYSTEM  as named
