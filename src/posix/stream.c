@@ -533,13 +533,36 @@ static cano_status take_handles(struct msghdr *message, cano_os_handle passed[HA
 #define READ_FLAGS MSG_DONTWAIT
 #endif
 
-/* Linux hands copies of the handles to one who peeks: so nothing is taken that cannot be kept. Elsewhere peeking is not sure
- * to do that. */
+static ssize_t receive(int fd, struct msghdr *message, int flags)
+{
+    ssize_t received;
+    do {
+        received = recvmsg(fd, message, READ_FLAGS | flags);
+    } while (received < 0 && errno == EINTR);
+    return received;
+}
+
+/* Is there room for the handles? Linux gives copies of them to one who peeks, perhaps also of those behind; elsewhere that is
+ * not sure. Without asking, what finds no descriptor would be lost. */
+static cano_status try_handles(int fd, struct msghdr message)
+{
 #ifdef __linux__
-#define TRY_FIRST MSG_PEEK
+    cano_os_handle copies[HANDLES_MOST];
+    size_t count = 0;
+    if (receive(fd, &message, MSG_PEEK) <= 0) {
+        return CANO_OK; /* the read itself will tell */
+    }
+    const cano_status status = take_handles(&message, copies, &count);
+    for (size_t i = 0; i < count; i++) {
+        cano_os_close(copies[i]);
+    }
+    return status;
 #else
-#define TRY_FIRST 0
+    (void)fd;
+    (void)message;
+    return CANO_OK;
 #endif
+}
 
 cano_status cano_os_stream_read(cano_os_stream *stream, void *data, size_t size, cano_os_handle passed[8], size_t *passed_count,
                                 size_t *got)
@@ -547,30 +570,26 @@ cano_status cano_os_stream_read(cano_os_stream *stream, void *data, size_t size,
     if (size == 0) {
         return cano_os_fail(0, CANO_EINVAL); /* nothing read and the end would look the same */
     }
+    const bool taking = passed != NULL && passed_count != NULL; /* otherwise the system closes what comes */
     control room;
     struct iovec bytes = { .iov_base = data, .iov_len = size };
-    struct msghdr message = { .msg_iov = &bytes, .msg_iovlen = 1 };
-    if (passed != NULL && passed_count != NULL) { /* otherwise the system closes what comes */
-        message.msg_control = room.bytes;
-        message.msg_controllen = sizeof room.bytes;
-    }
-    const bool taking = message.msg_control != NULL;
-    ssize_t received;
-    do {
-        received = recvmsg((int)stream->handle, &message, taking ? READ_FLAGS | TRY_FIRST : READ_FLAGS);
-    } while (received < 0 && errno == EINTR);
-    if (received <= 0) {
-        return received == 0 ? cano_os_fail(0, CANO_ECLOSED) : fail_to_move(errno);
-    }
-    const cano_status status = taking ? take_handles(&message, passed, passed_count) : CANO_OK;
+    struct msghdr message = { .msg_iov = &bytes,
+                              .msg_iovlen = 1,
+                              .msg_control = taking ? room.bytes : NULL,
+                              .msg_controllen = taking ? sizeof room.bytes : 0 };
+    cano_status status = taking ? try_handles((int)stream->handle, message) : CANO_OK;
     if (status != CANO_OK) {
         return status;
     }
-    if (taking && TRY_FIRST != 0) {
-        recv((int)stream->handle, data, (size_t)received, MSG_DONTWAIT); /* the same bytes; their handles we have */
+    const ssize_t received = receive((int)stream->handle, &message, 0);
+    if (received <= 0) {
+        return received == 0 ? cano_os_fail(0, CANO_ECLOSED) : fail_to_move(errno);
     }
-    *got = (size_t)received;
-    return CANO_OK;
+    status = taking ? take_handles(&message, passed, passed_count) : CANO_OK;
+    if (status == CANO_OK) {
+        *got = (size_t)received;
+    }
+    return status;
 }
 
 /* ---- peer, close ---- */
