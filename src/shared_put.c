@@ -70,9 +70,18 @@ static bool fits_in_pages(const cano_queue *q, const job *j)
     return pages <= q->memory.geometry.page_count;
 }
 
+/* Units to keep for those still to come when a record larger than its share goes into the ring: a share each, and the padding
+ * that one of them may need at the end of the ring. Records within their share always fit. */
+static uint64_t kept_units(const cano_queue *q, uint64_t largest, int64_t left)
+{
+    const uint64_t share = q->memory.geometry.reserve_units;
+    return largest > share && left > 0 ? ((uint64_t)left + 1) * share : 0;
+}
+
 static bool fits_in_empty_ring(const cano_queue *q, const job *j)
 {
     const cano_geometry *g = &q->memory.geometry;
+    const int64_t left = (int64_t)q->memory.limits.max_items - (int64_t)j->count;
     uint64_t sum = 0;
     uint64_t largest = 0;
     for (size_t i = 0; i < j->count; i++) {
@@ -83,7 +92,7 @@ static bool fits_in_empty_ring(const cano_queue *q, const job *j)
         sum += units;
         largest = units > largest ? units : largest;
     }
-    return sum + largest + 1 + (q->memory.limits.max_items - j->count) * g->reserve_units <= g->ring_units;
+    return sum + largest + 1 + kept_units(q, largest, left) <= g->ring_units;
 }
 
 /* What can never fit is told at once. */
@@ -168,11 +177,13 @@ typedef struct room {
     bool units; /* the ring has room, also for the references of those still to come */
 } room;
 
-static uint64_t end_of(const cano_queue *q, const job *j, uint64_t position)
+static uint64_t end_of(const cano_queue *q, const job *j, uint64_t position, uint64_t *largest)
 {
+    *largest = 0;
     for (size_t i = 0; i < j->count; i++) {
         const uint64_t units = cano_ring_units_of(record_size(j, i));
         position = cano_ring_place(&q->memory.ring, position, units) + units;
+        *largest = units > *largest ? units : *largest;
     }
     return position;
 }
@@ -184,10 +195,10 @@ static room measure(const cano_queue *q, const job *j, uint64_t tail, uint64_t h
     const int64_t left = (int64_t)limits->max_items - (int64_t)j->count - queued;
     const int64_t used = cano_commit_units(head, tail);
     const uint64_t start = cano_commit_position(tail);
-    const uint64_t needed = end_of(q, j, start) - start + 1;
-    const uint64_t kept = left > 0 ? (uint64_t)left * q->memory.geometry.reserve_units : 0;
+    uint64_t largest;
+    const uint64_t needed = end_of(q, j, start, &largest) - start + 1;
     const uint64_t free_units = used >= 0 ? q->memory.ring.units - (uint64_t)used : q->memory.ring.units;
-    return (room){ tail, left >= 0, needed + kept <= free_units };
+    return (room){ tail, left >= 0, needed + kept_units(q, largest, left) <= free_units };
 }
 
 /* The putters' own copy of head is enough as long as it says that there is room. */
