@@ -116,10 +116,12 @@ static int run_ignore(int argc, char **argv)
     (void)argc;
     (void)argv;
     cano_pipe *line;
-    return cano_inherited_pipe("line", &line) == CANO_OK && cano_pipe_send(line, "here", 4, CANO_FOREVER) == CANO_OK &&
-                   cano_pipe_recv(line, NULL, 0, NULL, CANO_FOREVER) == CANO_ECLOSED
-               ? 0
-               : 1;
+    if (cano_inherited_pipe("line", &line) != CANO_OK || cano_pipe_send(line, "here", 4, CANO_FOREVER) != CANO_OK) {
+        return 1;
+    }
+    const bool closed = cano_pipe_recv(line, NULL, 0, NULL, CANO_FOREVER) == CANO_ECLOSED;
+    cano_pipe_close(line);
+    return closed ? 0 : 2;
 }
 
 static const char *const odd_arguments[] = { "",  "two words", "\"quoted\"", "back\\slash\\",
@@ -191,7 +193,9 @@ static int run_hear(int argc, char **argv)
     if (cano_pipe_send(pipe, "tudo", 4, SUITE_PATIENCE) != CANO_OK) {
         return 2;
     }
-    return cano_pipe_recv(pipe, heard, sizeof heard, NULL, SUITE_PATIENCE) == CANO_ECLOSED ? 0 : 3;
+    const bool closed = cano_pipe_recv(pipe, heard, sizeof heard, NULL, SUITE_PATIENCE) == CANO_ECLOSED;
+    cano_pipe_close(pipe);
+    return closed ? 0 : 3;
 }
 
 /* Waits for the word, puts one message as the putter it was declared to be, waits again. */
@@ -210,6 +214,8 @@ static int run_put_on_word(int argc, char **argv)
     }
     const cano_status get = cano_queue_get(queue, &word, 1, NULL, CANO_NOW);
     cano_pipe_recv(line, &word, 1, NULL, CANO_FOREVER);
+    cano_pipe_close(line);
+    cano_queue_close(queue);
     return get == CANO_EINVAL ? 0 : 3; /* the role forbids it */
 }
 

@@ -66,21 +66,25 @@ static bool is_quiet(const cano_object *objects, size_t count)
 
 /* ---- what the children do ---- */
 
+static int hear_the_end(cano_pipe *pipe)
+{
+    const bool closed = cano_pipe_recv(pipe, NULL, 0, NULL, CANO_FOREVER) == CANO_ECLOSED;
+    cano_pipe_close(pipe);
+    return closed ? 0 : 1;
+}
+
 static int run_linger(int argc, char **argv)
 {
     (void)argc;
     (void)argv;
     cano_pipe *line;
-    return cano_inherited_pipe("line", &line) == CANO_OK && cano_pipe_recv(line, NULL, 0, NULL, CANO_FOREVER) == CANO_ECLOSED
-               ? 0
-               : 1;
+    return cano_inherited_pipe("line", &line) == CANO_OK ? hear_the_end(line) : 2;
 }
 
 static int run_call(int argc, char **argv)
 {
     cano_pipe *pipe;
-    return argc < 1 || cano_connect(&pipe, argv[0], NULL, SUITE_PATIENCE) != CANO_OK ||
-           cano_pipe_recv(pipe, NULL, 0, NULL, SUITE_PATIENCE) != CANO_ECLOSED;
+    return argc > 0 && cano_connect(&pipe, argv[0], NULL, SUITE_PATIENCE) == CANO_OK ? hear_the_end(pipe) : 2;
 }
 
 /* ---- each kind ---- */
