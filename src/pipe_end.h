@@ -49,6 +49,7 @@ typedef struct cano_stream_inlet {
     uint32_t thing;         /* 0: not known yet */
     uint64_t size;          /* bytes behind the head */
     bool ended;
+    uint32_t expected;      /* things with handles that were announced */
     cano_handles came;
 } cano_stream_inlet;
 

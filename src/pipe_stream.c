@@ -4,7 +4,8 @@
  * POSIX: four bytes of length, signed, most significant first, then the payload; from 2 GiB on, -1 and eight bytes of length.
  *
  * An extension that Python does not know: -2 (an end of a pipe) or -3 (a queue), four bytes of length, and bytes that describe
- * it; the handles come with the first byte.
+ * it; the handles come with the first byte. Some time before goes -4, alone: one more thing with handles will come. So who reads messages
+ * need not ask for handles each time, and none get lost.
  *
  * Once the first byte of a frame has been read or written, the call goes on to its end, holding the gate also while it sleeps.
  */
@@ -21,7 +22,8 @@
 enum {
     MARK_LARGE = -1,
     MARK_PIPE = -2,
-    MARK_QUEUE = -3
+    MARK_QUEUE = -3,
+    MARK_EXPECT = -4
 };
 
 /* What an end in pieces must tell, behind its birth. */
@@ -29,6 +31,7 @@ typedef struct stream_state {
     unsigned char head[HEAD_MOST];
     uint32_t got;
     uint32_t ended;
+    uint32_t expected;
 } stream_state;
 
 /* ---- frames ---- */
@@ -73,7 +76,7 @@ static uint32_t write_head(unsigned char *head, const cano_pipe_message *message
 /* How long the head is as far as it can be told. */
 static uint32_t head_size(const cano_stream_inlet *inlet)
 {
-    if (inlet->got < 4 || mark_of(inlet->head) >= 0) {
+    if (inlet->got < 4 || mark_of(inlet->head) >= 0 || mark_of(inlet->head) == MARK_EXPECT) {
         return 4;
     }
     return mark_of(inlet->head) == MARK_LARGE ? 12 : 8;
@@ -82,10 +85,15 @@ static uint32_t head_size(const cano_stream_inlet *inlet)
 static cano_status understand_head(cano_stream_inlet *inlet)
 {
     const int32_t mark = mark_of(inlet->head);
-    if (mark < MARK_QUEUE) {
+    if (mark < MARK_EXPECT) {
         return CANO_ECORRUPT;
     }
-    uint64_t size = mark >= 0 ? (uint64_t)mark : get_big(inlet->head + 4, mark == MARK_LARGE ? 8 : 4);
+    if (mark == MARK_EXPECT) {
+        inlet->expected += inlet->expected < UINT32_MAX;
+        inlet->got = 0;
+        return CANO_OK;
+    }
+    const uint64_t size = mark >= 0 ? (uint64_t)mark : get_big(inlet->head + 4, mark == MARK_LARGE ? 8 : 4);
     if (size > SIZE_MAX / 2) {
         return CANO_ECORRUPT;
     }
@@ -146,11 +154,10 @@ static cano_status write_all(cano_pipe *pipe, const unsigned char *bytes, size_t
 
 /* The first write decides: nothing of the frame is on its way, or it must go to its end. */
 static cano_status begin(cano_pipe *pipe, cano_visit *visit, const unsigned char *piece, size_t size,
-                         const cano_pipe_message *message, size_t *written)
+                         const cano_os_handle *handles, uint32_t handle_count, size_t *written)
 {
     for (;;) {
-        const cano_status status =
-            cano_os_stream_write(&pipe->streams[0], piece, size, message->handles, message->handle_count, written);
+        const cano_status status = cano_os_stream_write(&pipe->streams[0], piece, size, handles, handle_count, written);
         if (status != CANO_ETIMEOUT || cano_visit_is_over(visit)) {
             return status;
         }
@@ -162,8 +169,30 @@ static cano_status begin(cano_pipe *pipe, cano_visit *visit, const unsigned char
     }
 }
 
+/* Half a frame is out: after anything but the end of the peer nothing can follow it. */
+static cano_status note_half(cano_pipe *pipe, cano_status status)
+{
+    if (status != CANO_OK && status != CANO_ECLOSED) {
+        atomic_store_explicit(&pipe->failed, status, memory_order_relaxed); /* whoever comes next has the gate */
+    }
+    return status;
+}
+
+static cano_status announce_handles(cano_pipe *pipe, cano_visit *visit)
+{
+    unsigned char mark[4];
+    put_big(mark, (uint32_t)MARK_EXPECT, sizeof mark);
+    size_t written = 0;
+    const cano_status status = begin(pipe, visit, mark, sizeof mark, NULL, 0, &written);
+    return status == CANO_OK ? note_half(pipe, write_all(pipe, mark + written, sizeof mark - written)) : status;
+}
+
 static cano_status stream_send(cano_pipe *pipe, cano_visit *visit, const cano_pipe_message *message)
 {
+    cano_status status = message->handle_count > 0 ? announce_handles(pipe, visit) : CANO_OK;
+    if (status != CANO_OK) {
+        return status;
+    }
     unsigned char piece[HEAD_MOST + FIRST_PIECE];
     const size_t head = write_head(piece, message);
     const size_t first = message->size < FIRST_PIECE ? message->size : FIRST_PIECE;
@@ -171,7 +200,7 @@ static cano_status stream_send(cano_pipe *pipe, cano_visit *visit, const cano_pi
         memcpy(piece + head, message->data, first);
     }
     size_t written = 0;
-    cano_status status = begin(pipe, visit, piece, head + first, message, &written);
+    status = begin(pipe, visit, piece, head + first, message->handles, message->handle_count, &written);
     if (status != CANO_OK) {
         return status;
     }
@@ -179,36 +208,39 @@ static cano_status stream_send(cano_pipe *pipe, cano_visit *visit, const cano_pi
     if (status == CANO_OK && message->size > first) {
         status = write_all(pipe, (const unsigned char *)message->data + first, message->size - first);
     }
-    if (status != CANO_OK && status != CANO_ECLOSED) {
-        /* relaxed: whoever comes next has the gate */
-        atomic_store_explicit(&pipe->failed, status, memory_order_relaxed); /* half a frame is out */
-    }
-    return status;
+    return note_half(pipe, status);
 }
 
 /* ---- receive ---- */
 
-/* Read on in the head. CANO_ETIMEOUT: no byte is there; CANO_ECLOSED: no further byte comes. */
+static cano_status read_some_head(cano_pipe *pipe)
+{
+    cano_stream_inlet *inlet = &pipe->inlet;
+    cano_os_handle passed[CANO_HANDLES_PASSED];
+    size_t passed_count = 0;
+    size_t got = 0;
+    const cano_status status = cano_os_stream_read(&pipe->streams[0], inlet->head + inlet->got, head_size(inlet) - inlet->got,
+                                                   inlet->expected > 0 ? passed : NULL,
+                                                   inlet->expected > 0 ? &passed_count : NULL, &got);
+    inlet->got += (uint32_t)got;
+    inlet->ended = inlet->ended || status == CANO_ECLOSED;
+    return status == CANO_OK ? cano_handles_add(&inlet->came, passed, passed_count) : status;
+}
+
+/* Read on in the head. CANO_ETIMEOUT: not all of it is there; CANO_ECLOSED: no further byte comes. */
 static cano_status read_head(cano_pipe *pipe)
 {
     cano_stream_inlet *inlet = &pipe->inlet;
-    while (inlet->got < head_size(inlet)) {
-        cano_os_handle passed[CANO_HANDLES_PASSED];
-        size_t passed_count = 0;
-        size_t got = 0;
-        cano_status status = inlet->ended ? CANO_ECLOSED
-                                          : cano_os_stream_read(&pipe->streams[0], inlet->head + inlet->got,
-                                                                head_size(inlet) - inlet->got, passed, &passed_count, &got);
-        inlet->got += (uint32_t)got;
-        inlet->ended = inlet->ended || status == CANO_ECLOSED;
-        if (status == CANO_OK) {
-            status = cano_handles_add(&inlet->came, passed, passed_count);
+    while (inlet->thing == 0) {
+        cano_status status = inlet->ended ? CANO_ECLOSED : read_some_head(pipe);
+        if (status == CANO_OK && inlet->got == head_size(inlet)) {
+            status = understand_head(inlet);
         }
         if (status != CANO_OK) {
             return status;
         }
     }
-    return inlet->thing != 0 ? CANO_OK : understand_head(inlet);
+    return CANO_OK;
 }
 
 /* Nothing is begun: others may come in meanwhile. */
@@ -277,6 +309,7 @@ static cano_status stream_unpack(cano_pipe *pipe, cano_visit *visit, cano_pipe_p
         parts->size = (uint32_t)inlet->size;
         parts->handle_count = inlet->came.count;
         cano_handles_take(&inlet->came, parts->handles, inlet->came.count);
+        inlet->expected -= inlet->expected > 0;
     }
     go_on(inlet);
     return status;
@@ -295,7 +328,7 @@ static cano_status stream_watch(cano_pipe *pipe, cano_os_handle *native)
 static cano_status stream_describe(cano_pipe *pipe, cano_pipe_parts *parts)
 {
     const cano_stream_inlet *inlet = &pipe->inlet;
-    stream_state state = { .got = inlet->got, .ended = inlet->ended };
+    stream_state state = { .got = inlet->got, .ended = inlet->ended, .expected = inlet->expected };
     memcpy(state.head, inlet->head, sizeof state.head);
     memcpy(parts->bytes + parts->size, &state, sizeof state);
     parts->size += sizeof state;
@@ -335,6 +368,7 @@ cano_status cano_pipe_stream_fill(cano_pipe *pipe, const cano_pipe_parts *parts,
     memcpy(inlet->head, state.head, sizeof inlet->head);
     inlet->got = state.got;
     inlet->ended = state.ended != 0;
+    inlet->expected = state.expected;
     inlet->came = *handles; /* of a thing whose head has been read */
     handles->count = 0;
     if (inlet->got > head_size(inlet)) {
