@@ -53,6 +53,7 @@ int main(int argc, char **argv)
     check(cano_queue_shutdown(plates, false), "shut down"); /* the helpers go home */
     for (int i = 0; i < 3; i++) {
         check(cano_process_wait(helpers[i], NULL, CANO_FOREVER), "wait for a helper");
+        cano_process_close(helpers[i]);
     }
     return 0;
 }

@@ -54,5 +54,6 @@ int main(void)
     check(cano_queue_unlock(to_bruno), "unlock");
     check(cano_queue_shutdown(to_bruno, false), "shut down"); /* what is in it is still heard */
     check(cano_process_wait(bruno, NULL, CANO_FOREVER), "wait for Bruno");
+    cano_process_close(bruno);
     return 0;
 }
