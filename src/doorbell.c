@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "doorbell.h"
 
+#include "pause.h"
+
 #define BELL 'B'
 #define HANDLES 'H'
 #define BELLS_AT_ONCE 16u
@@ -147,7 +149,7 @@ static bool spin(cano_patience *patience, cano_doorbell_question is_there, void 
                 patience->spin = patience->spin < SPIN_MOST / 2 ? patience->spin * 2 : SPIN_MOST;
                 return true;
             }
-            CANO_PAUSE();
+            cano_pause();
         }
     } while (cano_os_now() < until);
     patience->spin /= 2;

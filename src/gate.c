@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gate.h"
 
+#include "pause.h"
+
 #define GATE_SPINS 200              /* looks before sleeping: the usual visit takes less than a microsecond */
 #define GATE_GRACE INT64_C(1000)    /* microseconds that also CANO_NOW waits for the gate */
 #define GATE_SLICE INT64_C(20000)   /* microseconds of one sleep: a wake is a hint */
@@ -39,7 +41,7 @@ cano_status cano_visit_wait(cano_visit *visit)
         if (try_hold(visit, atomic_load_explicit(&visit->gate->word, memory_order_relaxed), 0)) {
             return CANO_OK;
         }
-        CANO_PAUSE();
+        cano_pause();
     }
     const int64_t deadline = gate_deadline(visit);
     while (!try_hold(visit, atomic_load_explicit(&visit->gate->word, memory_order_relaxed), CANO_GATE_WANTED)) {

@@ -11,6 +11,7 @@
 #define CANO_LOCK_H
 
 #include "event.h"
+#include "pause.h"
 #include "roster.h"
 
 /* How many threads of this handle are inside a call, and how many of them sleep: one word, so that both are known at one
@@ -62,15 +63,5 @@ static inline cano_status cano_lock_release(const cano_lock *lock)
 /* Take the lock from a dead owner, if one holds it, and repair. True: it is ours now. Does not wait. presumed_dead: take it
  * from this very owner without asking again (0: ask). */
 bool cano_lock_take_over(const cano_lock *lock, uint32_t presumed_dead);
-
-/* A pause in a spinning loop, where the build found the compiler to have one. */
-static inline void cano_pause(void)
-{
-#if defined(CANO_HAS_X86_PAUSE)
-    __builtin_ia32_pause();
-#elif defined(CANO_HAS_ARM_YIELD)
-    __asm__ volatile("yield");
-#endif
-}
 
 #endif

@@ -2,6 +2,7 @@
 #include "pipe.h"
 
 #include "options.h"
+#include "pause.h"
 #include "pipe_end.h"
 #include "queue.h"
 
@@ -70,7 +71,7 @@ static void take_over(cano_pipe *pipe, uint32_t self)
             atomic_store_explicit(&pipe->owner, self, memory_order_release);
             return;
         }
-        CANO_PAUSE();
+        cano_pause();
         owner = atomic_load_explicit(&pipe->owner, memory_order_acquire);
     }
 }
