@@ -32,6 +32,7 @@ struct cano_queue {
     cano_os_handle lease;
     cano_os_handle bell; /* CANO_OS_NONE: nobody asked for the native handle */
     _Atomic uint32_t spins; /* how long it is worth looking before sleeping: learnt */
+    _Atomic uint32_t calls; /* of get and its like, about */
     cano_latch latch;    /* guards held, views */
     cano_held held;
     cano_views views;
