@@ -18,12 +18,19 @@ write_basic_package_version_file(cano-config-version.cmake COMPATIBILITY SameMin
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cano-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/cano-config-version.cmake
     cmake/FindAPR.cmake DESTINATION ${CANO_CMAKE_DIR} COMPONENT dev)
 
-foreach(kind LIB INCLUDE) # a package may give absolute folders; pkg-config wants them relative to the prefix if it can be
+# The folder may be moved as a whole, so cano.pc names the others from where it lies; unless a package gives absolute folders.
+set(CANO_PC_PREFIX ${CMAKE_INSTALL_PREFIX})
+foreach(kind LIB INCLUDE)
     set(CANO_PC_${kind}DIR "\${prefix}/${CMAKE_INSTALL_${kind}DIR}")
     if(IS_ABSOLUTE "${CMAKE_INSTALL_${kind}DIR}")
         set(CANO_PC_${kind}DIR "${CMAKE_INSTALL_${kind}DIR}")
     endif()
 endforeach()
+if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+    file(RELATIVE_PATH up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+    string(REGEX REPLACE "/$" "" up "${up}")
+    set(CANO_PC_PREFIX "\${pcfiledir}/${up}")
+endif()
 configure_file(cmake/cano.pc.in cano.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cano.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT dev)

@@ -2,7 +2,7 @@
 # Configure every choice of CANO_OS, CANO_WAIT and CANO_LEASE that this system has files for, and look which files would be
 # compiled: those, each once, and no other.
 #   cmake -D ROOT=... -D WORK=... -D GENERATOR=... -P backends.cmake
-cmake_policy(SET CMP0057 NEW)
+cmake_policy(VERSION 3.25)
 
 function(configure os wait lease)
     set(build ${WORK}/${os}-${wait}-${lease})

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Install into a folder and use it from outside the tree: by find_package (shared, static) and by pkg-config.
 #   cmake -D BUILD=... -D WORK=... -D SOURCE=... -D GENERATOR=... -D SANITIZE=... -P consumer.cmake
+cmake_policy(VERSION 3.25)
 function(run)
     execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
     if(NOT result EQUAL 0)

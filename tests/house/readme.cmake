@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Take the first C listing out of the README: at most 20 lines.
 #   cmake -D README=... -D OUTPUT=... -P readme.cmake
+cmake_policy(VERSION 3.25)
 file(READ ${README} text)
 string(FIND "${text}" "```c\n" begin)
 string(SUBSTRING "${text}" ${begin} -1 text)
