@@ -227,6 +227,9 @@ static int reset_signals(posix_spawnattr_t *attributes)
 static int start_with(const launch *start, posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, pid_t *pid)
 {
     int error = place_hands(actions, start);
+    if (error == EBADF) { /* said of numbers that our limit does not reach */
+        return EMFILE;
+    }
     if (error == 0) {
         error = reset_signals(attributes);
     }
