@@ -4,18 +4,18 @@
  * needs it.
  *
  * Everybody finds the file by its name, so two files of one name, one after the other, would be two sets of holders who take
- * each other for dead. Three things keep that away.
- * - It is removed only by one who holds all of it at once, guard and slots: then nobody is attached, and nobody repairs. The
- *   last who closes the segment does so, and what the killed leave is removed by the next who makes such a file.
+ * each other for dead, and the second would know nothing of the deaths in the first. So:
+ * - It stays as long as the segment has a name. Then the last who closes the segment removes it, holding all of it at once,
+ *   guard and slots: nobody is attached, and nobody repairs.
  * - Who has locked a byte looks whether his file still has its name, and if not begins again.
  * - Who takes a lease writes the number of the file into his identity. If the file was removed under him by somebody else (a
  *   cleaner of temporary files), his byte tells nothing: then only a process that is gone is dead.
+ * If all who use a nameless segment are killed, an empty file is left for that cleaner.
  */
 #include "errors.h"
 #include "leases.h"
 #include "locks.h"
 
-#include <dirent.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,8 +24,6 @@
 #include <unistd.h>
 
 #define ROUNDS 100 /* of meeting one who removes or makes the file */
-#define SUFFIX ".lock"
-#define ID_LENGTH 32
 #define FILE_MOST (CANO_OS_PATH_MAX + 48)
 #define HOW (O_RDWR | O_NOFOLLOW | O_NONBLOCK)
 
@@ -38,7 +36,7 @@ static int find_path(const char *id, char path[FILE_MOST])
     if (cano_os_directory(directory, sizeof directory) != CANO_OK) {
         return cano_os_error() != 0 ? cano_os_error() : EACCES;
     }
-    snprintf(path, FILE_MOST, "%s/.%s" SUFFIX, directory, id);
+    snprintf(path, FILE_MOST, "%s/.%s.lock", directory, id);
     return 0;
 }
 
@@ -54,7 +52,7 @@ static uint64_t number_of(int descriptor)
     return fstat(descriptor, &is) == 0 ? (uint64_t)is.st_ino : 0;
 }
 
-/* If nobody is attached. Whoever opened the file before and locks it afterwards sees that it has no name. */
+/* Unless somebody is attached. Whoever opened the file before and locks it afterwards sees that it has no name. */
 static void remove_unused(const char *path)
 {
     int descriptor = -1;
@@ -65,30 +63,6 @@ static void remove_unused(const char *path)
         unlink(path);
     }
     cano_os_lease_drop(descriptor);
-}
-
-static bool is_lock_file(const char *name)
-{
-    return name[0] == '.' && strlen(name) == 1 + ID_LENGTH + strlen(SUFFIX) &&
-           strspn(name + 1, "0123456789abcdef") == ID_LENGTH && strcmp(name + 1 + ID_LENGTH, SUFFIX) == 0;
-}
-
-/* What the killed have left; those in use resist. */
-static void sweep(void)
-{
-    char directory[CANO_OS_PATH_MAX];
-    DIR *listing = cano_os_directory(directory, sizeof directory) == CANO_OK ? opendir(directory) : NULL;
-    if (listing == NULL) {
-        return;
-    }
-    for (struct dirent *entry; (entry = readdir(listing)) != NULL;) {
-        if (is_lock_file(entry->d_name)) {
-            char path[FILE_MOST + sizeof entry->d_name];
-            snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
-            remove_unused(path);
-        }
-    }
-    closedir(listing);
 }
 
 /* Whoever may reach the segment may reach its locks, whatever the umask says. */
@@ -103,14 +77,10 @@ static int make(const cano_os_segment *segment, const char *path, int *descripto
 }
 
 /* Never O_CREAT on a file that is there: in a sticky directory some systems refuse that for another user's. 0, or an errno. */
-static int open_file(const cano_os_segment *segment, const char *path, int *descriptor, bool *made)
+static int open_file(const cano_os_segment *segment, const char *path, int *descriptor)
 {
-    int error = cano_posix_lease_open(path, HOW, 0, descriptor);
-    *made = error == ENOENT;
-    if (error == ENOENT) {
-        error = make(segment, path, descriptor);
-    }
-    return error;
+    const int error = cano_posix_lease_open(path, HOW, 0, descriptor);
+    return error == ENOENT ? make(segment, path, descriptor) : error;
 }
 
 /* ---- locks ---- */
@@ -125,9 +95,8 @@ static bool is_being_removed(int descriptor, int64_t byte)
 /* One attempt. 0, or an errno; *again: the file was going, or coming. */
 static int try_lock(const cano_os_segment *segment, const char *path, int64_t byte, int *descriptor, bool *again)
 {
-    bool made = false;
     int opened = -1;
-    int error = open_file(segment, path, &opened, &made);
+    int error = open_file(segment, path, &opened);
     if (error != 0) {
         *again = error == EEXIST || error == ENOENT || error == EACCES; /* EACCES: its maker has not said yet who may */
         return error;
@@ -137,9 +106,6 @@ static int try_lock(const cano_os_segment *segment, const char *path, int64_t by
     if (error != 0 || *again) {
         cano_os_lease_drop(opened);
         return error == 0 ? EAGAIN : error;
-    }
-    if (made) {
-        sweep();
     }
     *descriptor = opened;
     return 0;
@@ -233,7 +199,7 @@ void cano_posix_locks_end(cano_os_segment *segment)
     if (ask >= 0) {
         close(ask);
     }
-    if (segment->id[0] != 0 && find_path(segment->id, path) == 0) {
+    if (segment->id[0] != 0 && !has_name((int)segment->handle) && find_path(segment->id, path) == 0) {
         remove_unused(path);
     }
 }
