@@ -288,12 +288,10 @@ static void end_is_readable_at_the_exit_and_not_before(void)
 
 static void missing_program_is_said_to_be_missing(void)
 {
-    static const char *const path[] = { "/no/such/program", NULL };
-    static const char *const word[] = { "cano-no-such-program", NULL };
+    static const char *const argv[] = { "/no/such/program", NULL };
     started child = { .pid = 77, .ended = 78 };
-    CU_ASSERT_EQUAL(start(&child, path, NULL, 0), CANO_ENOENT);
+    CU_ASSERT_EQUAL(start(&child, argv, NULL, 0), CANO_ENOENT);
     CU_ASSERT(cano_os_error() != 0);
-    CU_ASSERT_EQUAL(start(&child, word, NULL, 0), CANO_ENOENT);
     CU_ASSERT_EQUAL(child.pid, 77);
     CU_ASSERT_EQUAL(child.ended, 78);
 }
