@@ -24,7 +24,9 @@
 #define NOBODY 65534
 #define BACKLOG_MOST 1000
 #define LOCK_PATIENCE INT64_C(100000) /* microseconds, as in stream.c */
-#define DEEP 3                        /* folders of 120 letters */
+#define CONTENDERS 4
+#define KILLS 100
+#define DEEP 3 /* folders of 120 letters */
 
 /* ---- a folder for one test ---- */
 
@@ -473,6 +475,66 @@ static void leftovers_of_a_killed_listener_are_no_obstacle(void)
     leave_folder();
 }
 
+/* A lock of the process: the kernel drops it before any socket of a dead one. */
+static int claim_as(int claim, short type)
+{
+    struct flock whole = { .l_type = type, .l_whence = SEEK_SET };
+    return fcntl(claim, F_SETLK, &whole);
+}
+
+/* contend PATH CLAIM: listen again and again, close now and then; whoever listens holds the claim, or there are two. */
+static int run_contend(int argc, char **argv)
+{
+    const int claim = argc < 2 ? -1 : open(argv[1], O_RDWR | O_CLOEXEC);
+    for (unsigned round = 0; claim >= 0; round++) {
+        cano_os_stream listener;
+        const cano_status status = cano_os_stream_listen(&listener, argv[0], 0);
+        if (status == CANO_EEXIST) {
+            continue;
+        }
+        if (status != CANO_OK || claim_as(claim, F_WRLCK) != 0) {
+            return 10 + status;
+        }
+        cano_os_stream stream;
+        if (cano_os_stream_connect(&stream, argv[0]) == CANO_OK) {
+            cano_os_stream_close(&stream, true);
+        }
+        claim_as(claim, F_UNLCK);
+        cano_os_stream_close(&listener, round % 4 != 0); /* false: as if it had died */
+    }
+    return 1;
+}
+
+static void listeners_killed_anywhere_leave_a_name_that_one_can_have(void)
+{
+    char path[CANO_OS_PATH_MAX];
+    char claim[CANO_OS_PATH_MAX];
+    suite_child *children[CONTENDERS];
+    enter_folder();
+    snprintf(path, sizeof path, "%.100s/%0150d", folder, 0); /* too long for an address: there is more to leave behind */
+    snprintf(claim, sizeof claim, "%.100s/claim", folder);
+    make_file(claim);
+    for (int i = 0; i < CONTENDERS; i++) {
+        children[i] = suite_start("contend", path, claim, NULL);
+    }
+    for (int kills = 0; kills < KILLS; kills++) {
+        const int victim = kills % CONTENDERS;
+        cano_os_poll(NULL, 0, cano_os_now() + rand() % 4000); /* at any moment */
+        suite_kill(children[victim]);
+        CU_ASSERT_EQUAL_FATAL(suite_wait(children[victim], SUITE_PATIENCE), SUITE_KILLED);
+        children[victim] = suite_start("contend", path, claim, NULL);
+    }
+    for (int i = 0; i < CONTENDERS; i++) {
+        suite_kill(children[i]);
+        CU_ASSERT_EQUAL(suite_wait(children[i], SUITE_PATIENCE), SUITE_KILLED);
+    }
+    cano_os_stream listener;
+    CU_ASSERT_EQUAL_FATAL(cano_os_stream_listen(&listener, path, 0), CANO_OK);
+    cano_os_stream_close(&listener, true);
+    unlink(claim);
+    leave_folder();
+}
+
 /* stranger PATH: another user connects. */
 static int run_stranger(int argc, char **argv)
 {
@@ -598,12 +660,15 @@ int main(int argc, char **argv)
         TEST(full_backlog_would_block_and_is_alive),
         TEST(lock_that_somebody_sits_on_does_not_hold_up_for_long),
         TEST(leftovers_of_a_killed_listener_are_no_obstacle),
+        TEST(listeners_killed_anywhere_leave_a_name_that_one_can_have),
         TEST(access_decides_whether_strangers_may_connect),
         TEST(sleep_goes_on_after_signals),
         TEST(writing_to_the_gone_raises_no_signal),
         TEST(closed_descriptor_is_ready_and_then_an_error),
         { NULL, NULL },
     };
-    static const suite_role roles[] = { { "too many", run_too_many }, { "stranger", run_stranger }, { NULL, NULL } };
+    static const suite_role roles[] = {
+        { "too many", run_too_many }, { "stranger", run_stranger }, { "contend", run_contend }, { NULL, NULL }
+    };
     return suite_main(argc, argv, "stream", tests, roles);
 }
