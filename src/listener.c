@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 /* Microseconds. */
-#define ACCEPT_SLICE INT64_C(50000)    /* one sleep in accept, and so the longest that close waits for it */
+#define ACCEPT_SLICE INT64_C(50000)    /* one sleep in accept: a fork's close cannot wake it */
 #define CLOSE_PAUSE INT64_C(1000)      /* between two looks of close for threads in accept */
 #define GREETING_MOST INT64_C(1000000) /* one caller may keep the others waiting; a greeting fits what its stream buffers */
 #define GREETING_LEAST INT64_C(10000)  /* granted to a peer also by CANO_NOW */
@@ -210,10 +210,14 @@ void cano_listener_close(cano_listener *listener)
     if (listener == NULL) {
         return;
     }
+    const bool ours = listener->maker == cano_os_self();
+    if (is_occupied(listener) && ours) {
+        cano_os_stream_end(&listener->stream); /* wakes who is in accept */
+    }
     while (is_occupied(listener)) {
         cano_os_poll(NULL, 0, cano_os_now() + CLOSE_PAUSE);
     }
-    cano_os_stream_close(&listener->stream, listener->maker == cano_os_self());
+    cano_os_stream_close(&listener->stream, ours);
     free(listener);
 }
 

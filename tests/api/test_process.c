@@ -22,12 +22,20 @@ static const char *this_program;
 
 /* ---- helpers ---- */
 
-static cano_process *spawn(const char *role, const char *argument, const cano_hand *hands, size_t count)
+/* NULL: it failed. */
+static cano_process *try_spawn(const char *role, const char *argument, const cano_hand *hands, size_t count)
 {
     const char *const argv[] = { CANO_SELF, "role", role, argument, NULL };
     const cano_process_options options = { sizeof options, hands, count };
     cano_process *process = NULL;
-    CU_ASSERT_EQUAL_FATAL(cano_process_spawn(&process, argv, &options), CANO_OK);
+    cano_process_spawn(&process, argv, &options);
+    return process;
+}
+
+static cano_process *spawn(const char *role, const char *argument, const cano_hand *hands, size_t count)
+{
+    cano_process *process = try_spawn(role, argument, hands, count);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(process);
     return process;
 }
 
@@ -67,13 +75,22 @@ static void make_pipe(cano_pipe **a, cano_pipe **b)
     CU_ASSERT_EQUAL_FATAL(cano_pipe_create(a, b, NULL), CANO_OK);
 }
 
-/* A child that lives until its line is closed, or it is killed. */
-static cano_process *spawn_lingering(cano_pipe **line)
+/* A child that lives until its line is closed, or it is killed. NULL: it failed. */
+static cano_process *try_spawn_lingering(cano_pipe **line)
 {
     cano_pipe *far;
-    make_pipe(line, &far);
+    if (cano_pipe_create(line, &far, NULL) != CANO_OK) {
+        return NULL;
+    }
     const cano_hand hand = pipe_hand("line", far);
-    return spawn("linger", NULL, &hand, 1);
+    return try_spawn("linger", NULL, &hand, 1);
+}
+
+static cano_process *spawn_lingering(cano_pipe **line)
+{
+    cano_process *process = try_spawn_lingering(line);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(process);
+    return process;
 }
 
 static cano_status spawn_status(const char *program, const cano_hand *hands, size_t count)
@@ -413,6 +430,34 @@ static void kill_after_the_end_is_ok(void)
     CU_ASSERT_EQUAL(cano_process_wait(process, &ended, CANO_NOW), CANO_OK);
     CU_ASSERT_EQUAL(ended.code, 3);
     cano_process_close(process);
+}
+
+static void start_and_end_some(void *context)
+{
+    bool *good = context;
+    for (int i = 0; i < 5; i++) {
+        cano_pipe *line;
+        cano_process *process = try_spawn_lingering(&line);
+        if (process == NULL) {
+            *good = false;
+            return;
+        }
+        cano_pipe_close(line); /* which the other threads' children hold no copy of */
+        *good = *good && code_of(process) == 7;
+    }
+}
+
+static void threads_may_start_processes_at_once(void)
+{
+    bool good[4] = { true, true, true, true };
+    suite_thread *threads[4];
+    for (int i = 0; i < 4; i++) {
+        threads[i] = suite_thread_start(start_and_end_some, &good[i]);
+    }
+    for (int i = 0; i < 4; i++) {
+        suite_thread_end(threads[i]);
+        CU_ASSERT_TRUE(good[i]);
+    }
 }
 
 /* There is no process of that number any more, not even a zombie. */
@@ -791,6 +836,7 @@ static const suite_test tests[] = {
     { "wait_can_be_asked_again", wait_can_be_asked_again },
     { "wait_on_a_living_process_times_out", wait_on_a_living_process_times_out },
     { "two_threads_may_wait_for_one_process", two_threads_may_wait_for_one_process },
+    { "threads_may_start_processes_at_once", threads_may_start_processes_at_once },
     { "kill_after_the_end_is_ok", kill_after_the_end_is_ok },
     { "closed_process_leaves_no_zombie", closed_process_leaves_no_zombie },
     { "closing_nothing_is_nothing", closing_nothing_is_nothing },
