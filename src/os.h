@@ -151,7 +151,8 @@ void cano_os_segment_forked(cano_os_segment *);
 
 cano_status cano_os_stream_pair(cano_os_stream ends[2]);
 
-/* Takes over the name of a dead listener; CANO_EEXIST: a living one, or something else, has the path. */
+/* Takes over the name of a dead listener; CANO_EEXIST: a living one, or something else, has the path. To find out whether one
+ * lives it is connected to: accept gives such a stream too, ended already. */
 cano_status cano_os_stream_listen(cano_os_stream *, const char *path, uint32_t access);
 cano_status cano_os_stream_accept(cano_os_stream *listener, cano_os_stream *);
 
@@ -180,7 +181,7 @@ void cano_os_stream_end(cano_os_stream *);
 /* end: as cano_os_stream_end first. A listener's name is removed. */
 void cano_os_stream_close(cano_os_stream *, bool end);
 
-/* ---- sleep on handles: streams, bells, processes. CANO_OK: at least one is ready; CANO_ETIMEOUT ---- */
+/* ---- sleep on handles, at most 64: streams, bells, processes. CANO_OK: at least one is ready; CANO_ETIMEOUT ---- */
 cano_status cano_os_poll(cano_os_pollable *, size_t count, int64_t deadline);
 
 /* ---- process; APR does the waiting and the killing ---- */

@@ -30,10 +30,11 @@ typedef union control {
     char bytes[CMSG_SPACE(HANDLES_MOST * sizeof(int))];
 } control;
 
-/* The backend of a listener: what is at the path as long as it is ours. */
+/* The backend of a listener: how to know whether the path is ours still. */
 typedef struct listening {
     dev_t device;
     ino_t inode; /* cannot become another's while our socket is open */
+    uint32_t access;
     char path[CANO_OS_PATH_MAX];
 } listening;
 
@@ -338,10 +339,10 @@ static cano_status bind_at(int fd, const char *path, int lock)
 }
 
 /* Before listen nobody can connect, so the mode is right in time. */
-static cano_status open_doors(int fd, listening *self, uint32_t access)
+static cano_status open_doors(int fd, listening *self)
 {
     struct stat status;
-    if (chmod(self->path, mode_of(access)) != 0 || lstat(self->path, &status) != 0 || listen(fd, BACKLOG) != 0) {
+    if (chmod(self->path, mode_of(self->access)) != 0 || lstat(self->path, &status) != 0 || listen(fd, BACKLOG) != 0) {
         const cano_status failed = cano_posix_failed(errno);
         unlink(self->path);
         return failed;
@@ -351,9 +352,9 @@ static cano_status open_doors(int fd, listening *self, uint32_t access)
     return CANO_OK;
 }
 
-static cano_status take_path(int fd, listening *self, uint32_t access)
+static cano_status take_path(int fd, listening *self)
 {
-    const int lock = lock_path(self->path, access);
+    const int lock = lock_path(self->path, self->access);
     if (lock < 0) {
         return cano_posix_failed(errno);
     }
@@ -362,7 +363,7 @@ static cano_status take_path(int fd, listening *self, uint32_t access)
         status = bind_at(fd, self->path, lock);
     }
     if (status == CANO_OK) {
-        status = open_doors(fd, self, access);
+        status = open_doors(fd, self);
     }
     unlock_path(self->path, lock);
     return status;
@@ -378,8 +379,9 @@ cano_status cano_os_stream_listen(cano_os_stream *stream, const char *path, uint
         return cano_os_fail(ENOMEM, CANO_ENOMEM);
     }
     strcpy(self->path, path);
+    self->access = access;
     const int fd = new_socket();
-    const cano_status status = fd < 0 ? cano_posix_failed(errno) : take_path(fd, self, access);
+    const cano_status status = fd < 0 ? cano_posix_failed(errno) : take_path(fd, self);
     if (status != CANO_OK) {
         cano_os_close(fd);
         free(self);
@@ -392,7 +394,7 @@ cano_status cano_os_stream_listen(cano_os_stream *stream, const char *path, uint
 /* Should the lock not be had, the path is ours all the same: a living listener is never robbed, and we live. */
 static void leave_path(const listening *self)
 {
-    const int lock = lock_path(self->path, 0);
+    const int lock = lock_path(self->path, self->access);
     struct stat status;
     if (lstat(self->path, &status) == 0 && status.st_ino == self->inode && status.st_dev == self->device) {
         unlink(self->path);
