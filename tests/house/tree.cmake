@@ -51,7 +51,7 @@ endforeach()
 
 # An include may only point down, to what stands earlier in this list. queue.h and pipe.h say what those two are made of when
 # they are handed on; the bodies that keep that promise stand above them.
-set(house os pause status options deadline handles latch gate layout name ring geometry segment roster event doorbell lock arena
+set(house os pause status options deadline handles latch gate presence layout name ring geometry segment roster event doorbell lock arena
     ledger queue_memory held repair queue.h shared_queue shared_put shared_get shared_task participant queue joinable_queue
     pipe_layout channel pipe.h pipe_end pipe_memory pipe_stream pipe bundle process listener inherited wait)
 function(floor_of file result)
@@ -107,7 +107,7 @@ endforeach()
 # Each system has the same files; variants of one thing (wait_futex, wait_poll) count as that thing.
 foreach(system posix win32)
     file(GLOB files RELATIVE ${ROOT}/src/${system} ${ROOT}/src/${system}/*.c)
-    list(TRANSFORM files REPLACE "^(wait|lease)_[a-z]+\\.c$" "\\1.c")
+    list(TRANSFORM files REPLACE "^(wait|lease|bell)_[a-z]+\\.c$" "\\1.c")
     list(REMOVE_DUPLICATES files)
     list(SORT files)
     set(${system} "${files}")
