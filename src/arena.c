@@ -213,6 +213,9 @@ void cano_arena_queue_up(const cano_arena *arena)
 void cano_arena_step_out(const cano_arena *arena)
 {
     uint32_t mine = arena->lock.me;
+    if (atomic_load_explicit(arena->ticket, memory_order_relaxed) != mine) {
+        return; /* the usual case, without a write to a line that others read */
+    }
     atomic_compare_exchange_strong_explicit(arena->ticket, &mine, 0, memory_order_relaxed, memory_order_relaxed);
 }
 

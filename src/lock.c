@@ -5,19 +5,12 @@
 #define FIRST_SLICE 10000   /* microseconds */
 #define LONGEST_SLICE 50000 /* the dead are noticed within this */
 
-/* Threads of ours that are inside a call and not asleep, besides this one. */
-static bool others_active(const cano_lock *lock)
-{
-    /* seq_cst: pairs with the seq_cst count up before, and down behind, another thread's swap of the word */
-    const uint64_t presence = lock->presence == NULL ? 1 : atomic_load_explicit(lock->presence, memory_order_seq_cst);
-    return (uint32_t)presence > 1;
-}
-
-/* The word says that we hold it. A thread of ours that does was counted active before it swapped the word and is until it has
- * swapped it back, unless it keeps the lock between calls. Nobody active and the word still ours: it is a lie. */
+/* The word says that we hold it. A thread of ours that does took its seat before it swapped the word, and leaves it after it has
+ * swapped it back, unless it keeps the lock between calls. Nobody awake in a seat and the word still ours: it is a lie. */
 static bool is_lie(const cano_lock *lock)
 {
-    if (others_active(lock) || (lock->kept != NULL && atomic_load_explicit(lock->kept, memory_order_seq_cst))) {
+    const bool others = lock->presence != NULL && cano_presence_others(lock->presence, CANO_ACTIVE);
+    if (others || (lock->kept != NULL && atomic_load_explicit(lock->kept, memory_order_seq_cst))) {
         return false;
     }
     return (atomic_load_explicit(lock->word, memory_order_seq_cst) & ~CANO_CONTENDED) == lock->me;
@@ -80,13 +73,12 @@ static void sleep_on(const cano_lock *lock, uint32_t seen, int64_t until)
                                                     memory_order_relaxed)) {
         return;
     }
-    const uint64_t asleep = CANO_PRESENCE_ASLEEP - CANO_PRESENCE_ACTIVE;
     if (lock->presence != NULL) {
-        atomic_fetch_add_explicit(lock->presence, asleep, memory_order_seq_cst);
+        cano_presence_set(lock->presence, CANO_ASLEEP);
     }
     cano_os_wait(lock->roster->segment, lock->word, seen | CANO_CONTENDED, until);
     if (lock->presence != NULL) {
-        atomic_fetch_sub_explicit(lock->presence, asleep, memory_order_seq_cst);
+        cano_presence_set(lock->presence, CANO_ACTIVE);
     }
 }
 

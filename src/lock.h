@@ -11,14 +11,9 @@
 #define CANO_LOCK_H
 
 #include "event.h"
+#include "presence.h"
 #include "pause.h"
 #include "roster.h"
-
-/* How many threads of this handle are inside a call, and how many of them sleep: one word, so that both are known at one
- * instant. Low 32 bits: active; high 32 bits: asleep. */
-typedef _Atomic uint64_t cano_presence;
-#define CANO_PRESENCE_ACTIVE UINT64_C(1)
-#define CANO_PRESENCE_ASLEEP (UINT64_C(1) << 32)
 
 typedef struct cano_lock {
     _Atomic uint32_t *word;

@@ -12,12 +12,6 @@
 static cano_queue *all; /* open handles of this process */
 static cano_latch all_latch;
 
-uintptr_t cano_thread_self(void)
-{
-    static _Thread_local char mark;
-    return (uintptr_t)&mark;
-}
-
 /* ---- attach ---- */
 
 /* Count a declared putter: after its slot is live, before its attach returns. */
@@ -193,7 +187,7 @@ static void watch_forks(void)
  * changed, so they are forgotten, not freed. */
 static void forget_parent(cano_queue *q)
 {
-    atomic_store_explicit(&q->presence, 0, memory_order_relaxed);
+    cano_presence_reset(&q->presence);
     atomic_store_explicit(&q->kept, false, memory_order_relaxed);
     atomic_store_explicit(&q->locker, 0, memory_order_relaxed);
     atomic_store_explicit(&q->memory.guarding, 0, memory_order_relaxed);
@@ -247,10 +241,13 @@ static cano_status follow_fork(cano_queue *q)
 
 /* ---- a call ---- */
 
-cano_status cano_shared_enter(cano_queue *q)
+cano_status cano_shared_enter_slow(cano_queue *q)
 {
     if (atomic_load_explicit(&q->broken, memory_order_relaxed)) {
         return CANO_ECORRUPT;
+    }
+    if (atomic_load_explicit(&q->closing, memory_order_relaxed)) {
+        return CANO_ECLOSED;
     }
     if (atomic_load_explicit(&q->self, memory_order_acquire) != cano_os_self()) {
         const cano_status status = follow_fork(q);
@@ -258,24 +255,19 @@ cano_status cano_shared_enter(cano_queue *q)
             return status;
         }
     }
-    /* seq_cst: before any swap of a lock word; see is_lie() in lock.c. And before the look at closing: see cano_shared_close */
-    atomic_fetch_add_explicit(&q->presence, CANO_PRESENCE_ACTIVE, memory_order_seq_cst);
-    if (atomic_load_explicit(&q->closing, memory_order_seq_cst)) {
-        cano_shared_leave(q);
-        return CANO_ECLOSED;
+    cano_seat *seat = cano_presence_seat(&q->presence);
+    if (seat == NULL) {
+        return CANO_ENOMEM;
     }
+    atomic_store_explicit(&seat->state, CANO_ACTIVE, memory_order_release);
     return CANO_OK;
-}
-
-void cano_shared_leave(cano_queue *q)
-{
-    atomic_fetch_sub_explicit(&q->presence, CANO_PRESENCE_ACTIVE, memory_order_seq_cst);
 }
 
 cano_status cano_shared_check(cano_queue *q, cano_status status)
 {
     if (status == CANO_ECORRUPT) {
         atomic_store_explicit(&q->broken, true, memory_order_relaxed);
+        atomic_store_explicit(&q->refuses, true, memory_order_relaxed);
     }
     return status;
 }
@@ -306,7 +298,8 @@ cano_status cano_shared_release(cano_queue *q, const cano_lock *lock)
 static void wait_for_threads(cano_queue *q)
 {
     atomic_store_explicit(&q->closing, true, memory_order_seq_cst);
-    while (atomic_load_explicit(&q->presence, memory_order_seq_cst) != 0) {
+    atomic_store_explicit(&q->refuses, true, memory_order_seq_cst);
+    while (cano_presence_others(&q->presence, CANO_AWAY)) {
         cano_queue_memory_wake_all(&q->memory);
         cano_os_wake(&q->memory.segment, &q->memory.shared->put_lock, UINT32_MAX);
         cano_os_wake(&q->memory.segment, &q->memory.shared->get_lock, UINT32_MAX);
@@ -364,6 +357,7 @@ static void close_as_participant(cano_queue *q)
     }
     cano_held_clear(&q->held);
     cano_views_clear(&q->views);
+    cano_presence_clear(&q->presence);
     cano_os_lease_drop(q->lease);
 }
 

@@ -384,7 +384,6 @@ static void look_now_and_then(cano_queue *q)
 
 static cano_status repeat(cano_queue *q, action act, void *context, int64_t deadline)
 {
-    look_now_and_then(q);
     cano_waiting w = { .deadline = deadline };
     bool rearmed = false;
     for (;;) {
@@ -443,11 +442,42 @@ static cano_status hand_over(cano_queue *q, const delivery *d, void *buffer)
     return status;
 }
 
+/* The usual case on a plain queue: the lock is free and a small message is there. False: nothing was done, go the long way. */
+static bool get_at_once(cano_queue *q, void *buffer, uint64_t capacity, uint64_t *size, cano_status *status)
+{
+    cano_queue_memory *m = &q->memory;
+    look_now_and_then(q); /* it must not hold the lock: others are put right under it */
+    if (m->ledger.count != 0 || (m->limits.flags & CANO_SINGLE_GETTER) != 0 || !cano_lock_try(&m->get_lock)) {
+        return false;
+    }
+    cano_ring_record record;
+    const uint64_t head = atomic_load_explicit(&m->shared->head, memory_order_relaxed);
+    const bool there = (atomic_load_explicit(&m->shared->shutdown, memory_order_acquire) & CANO_SHUT_IMMEDIATE) == 0
+        && cano_ring_look(&m->ring, cano_commit_position(head), &record) == CANO_RING_FOUND
+        && record.kind == CANO_RING_DATA && record.size <= capacity;
+    if (there) {
+        *size = record.size;
+        if (record.size != 0) {
+            memcpy(buffer, cano_ring_payload(&m->ring, record.position), record.size);
+        }
+        move_head(q, record.next, 1);
+    }
+    *status = cano_lock_release(&m->get_lock);
+    if (there) {
+        cano_shared_after_get(q, cano_commit_word(record.next, (head & CANO_COUNT_MASK) + 1), false);
+    }
+    return there || *status != CANO_OK;
+}
+
 cano_status cano_shared_get(cano_queue *q, void *buffer, uint64_t capacity, uint64_t *size, int64_t deadline)
 {
     one o;
+    cano_status status;
+    if (get_at_once(q, buffer, capacity, size, &status)) {
+        return status;
+    }
     o.wish = (wish){ .buffer = buffer, .capacity = capacity };
-    cano_status status = prepare_held(q);
+    status = prepare_held(q);
     if (status == CANO_OK) {
         status = repeat(q, act_one, &o, deadline);
     }
@@ -463,6 +493,7 @@ cano_status cano_shared_get(cano_queue *q, void *buffer, uint64_t capacity, uint
 cano_status cano_shared_peek(cano_queue *q, void *buffer, uint64_t capacity, uint64_t *size, int64_t deadline)
 {
     one o;
+    look_now_and_then(q);
     o.wish = (wish){ .buffer = buffer, .capacity = capacity, .only_look = true };
     const cano_status status = repeat(q, act_look, &o, deadline);
     if (status == CANO_OK || status == CANO_ETOOBIG) {
@@ -523,6 +554,7 @@ static cano_status fetch(cano_queue *q, cano_item *item)
 cano_status cano_shared_get_many(cano_queue *q, cano_item *items, size_t count, size_t *got, void *buffer, uint64_t capacity,
                                  int64_t deadline)
 {
+    look_now_and_then(q);
     many m = { .items = items, .count = count, .buffer = buffer, .capacity = capacity };
     cano_status status = prepare_held(q);
     if (status == CANO_OK) {
@@ -617,6 +649,7 @@ static cano_status take_by(cano_queue *q, repeater again, action act, cano_item 
 
 cano_status cano_shared_take(cano_queue *q, cano_item *item, int64_t deadline)
 {
+    look_now_and_then(q);
     return take_by(q, repeat, act_one, item, deadline);
 }
 

@@ -247,22 +247,27 @@ static void append(cano_ring_batch *batch, const job *j, size_t i)
     }
 }
 
+static void move_tail(cano_queue *q, uint64_t position, uint64_t count)
+{
+    cano_queue_shared *s = q->memory.shared;
+    const uint64_t next = cano_commit_word(position, count);
+    atomic_store_explicit(&s->tail, next, memory_order_release); /* pairs with the acquire of those who count */
+    const uint64_t total = atomic_load_explicit(&s->put_total, memory_order_relaxed);
+    atomic_store_explicit(&s->put_total, cano_commit_total(total, next), memory_order_relaxed);
+}
+
 static cano_status publish(cano_queue *q, const job *j, uint64_t tail)
 {
     const cano_status status = give_blocks(q, j);
     if (status != CANO_OK) {
         return status;
     }
-    cano_queue_shared *s = q->memory.shared;
     cano_ring_batch batch = cano_ring_begin(&q->memory.ring, cano_commit_position(tail));
     for (size_t i = 0; i < j->count; i++) {
         append(&batch, j, i);
     }
     const uint64_t end = cano_ring_commit(&batch); /* here it happens */
-    const uint64_t next = cano_commit_word(end, (tail & CANO_COUNT_MASK) + j->count);
-    atomic_store_explicit(&s->tail, next, memory_order_release); /* pairs with the acquire of those who count */
-    const uint64_t total = atomic_load_explicit(&s->put_total, memory_order_relaxed);
-    atomic_store_explicit(&s->put_total, cano_commit_total(total, next), memory_order_relaxed);
+    move_tail(q, end, (tail & CANO_COUNT_MASK) + j->count);
     return CANO_OK;
 }
 
@@ -399,10 +404,57 @@ static cano_status run(cano_queue *q, job *j, int64_t deadline)
     }
 }
 
+/* ---- the usual case: one message, into the ring, the lock is free and there is room ---- */
+
+static bool has_room_for(const cano_queue *q, uint64_t units, uint64_t tail, uint64_t *at)
+{
+    const cano_queue_shared *s = q->memory.shared;
+    const uint64_t head = atomic_load_explicit(&s->head_seen, memory_order_relaxed);
+    const int64_t left = (int64_t)q->memory.limits.max_items - 1 - cano_commit_items(head, tail);
+    const int64_t used = cano_commit_units(head, tail);
+    const uint64_t start = cano_commit_position(tail);
+    *at = cano_ring_place(&q->memory.ring, start, units);
+    const uint64_t needed = *at - start + units + 1 + kept_units(q, units, left);
+    return left >= 0 && used >= 0 && needed + (uint64_t)used <= q->memory.ring.units
+        && atomic_load_explicit(&s->orphan_hint, memory_order_relaxed) == 0
+        && atomic_load_explicit(&s->shutdown, memory_order_relaxed) == 0;
+}
+
+/* False: nothing was done, go the long way. */
+static bool put_at_once(cano_queue *q, const cano_slice *slice, cano_status *status)
+{
+    cano_queue_memory *m = &q->memory;
+    if (slice->size > m->limits.max_bytes || slice->size > m->geometry.inline_max
+        || (m->limits.flags & CANO_SINGLE_PUTTER) != 0 || !cano_lock_try(&m->put_lock)) {
+        return false;
+    }
+    const uint64_t tail = atomic_load_explicit(&m->shared->tail, memory_order_relaxed);
+    const uint64_t units = cano_ring_units_of(slice->size);
+    uint64_t at;
+    const bool fits = has_room_for(q, units, tail, &at);
+    if (fits) {
+        cano_ring_batch batch = cano_ring_begin(&m->ring, cano_commit_position(tail));
+        void *payload = cano_ring_append(&batch, CANO_RING_DATA, (uint32_t)slice->size);
+        if (slice->size != 0) {
+            memcpy(payload, slice->data, slice->size);
+        }
+        move_tail(q, cano_ring_commit(&batch), (tail & CANO_COUNT_MASK) + 1);
+    }
+    *status = cano_lock_release(&m->put_lock);
+    if (fits) {
+        cano_shared_after_put(q, 1);
+    }
+    return fits || *status != CANO_OK;
+}
+
 cano_status cano_shared_put(cano_queue *q, const cano_slice *slices, size_t count, int64_t deadline)
 {
     job j;
-    cano_status status = job_begin(&j, slices, count);
+    cano_status status;
+    if (count == 1 && put_at_once(q, slices, &status)) {
+        return status;
+    }
+    status = job_begin(&j, slices, count);
     if (status == CANO_OK) {
         status = check_sizes(q, &j);
         if (status == CANO_OK) {

@@ -42,10 +42,9 @@ static int64_t sleep_until(cano_queue *q, cano_waiting *w, int64_t now)
 
 static void sleep_on(cano_queue *q, cano_event *event, uint32_t armed, int64_t until)
 {
-    const uint64_t asleep = CANO_PRESENCE_ASLEEP - CANO_PRESENCE_ACTIVE;
-    atomic_fetch_add_explicit(&q->presence, asleep, memory_order_seq_cst);
+    cano_presence_set(&q->presence, CANO_ASLEEP);
     cano_os_wait(&q->memory.segment, event, armed, until);
-    atomic_fetch_sub_explicit(&q->presence, asleep, memory_order_seq_cst);
+    cano_presence_set(&q->presence, CANO_ACTIVE);
 }
 
 cano_status cano_shared_wait(cano_queue *q, cano_waiting *w, cano_event *event, cano_question changed, void *context)

@@ -21,6 +21,7 @@
 struct cano_queue {
     cano_queue_memory memory;
     cano_presence presence;
+    _Atomic bool refuses; /* broken or closing: one look on the way in */
     _Atomic bool broken;  /* ECORRUPT was found: refuse everything */
     _Atomic bool closing;
     _Atomic bool kept;    /* a thread of ours is inside lock() */
@@ -49,14 +50,28 @@ cano_status cano_shared_take_place(cano_queue *queue, uint32_t role, int64_t pat
 void cano_shared_close(cano_queue *queue);
 
 /* Every call on a handle lies between these. CANO_ECORRUPT, CANO_ECLOSED, and what attaching in a forked child may give. */
-cano_status cano_shared_enter(cano_queue *queue);
-void cano_shared_leave(cano_queue *queue);
+cano_status cano_shared_enter_slow(cano_queue *queue);
+
+static inline cano_status cano_shared_enter(cano_queue *queue)
+{
+    cano_seat *seat = cano_presence_seat(&queue->presence);
+    /* acquire: pairs with the release of another thread of a forked child that has attached anew */
+    const bool ours = atomic_load_explicit(&queue->self, memory_order_acquire) == cano_os_self();
+    if (seat == NULL || !ours || atomic_load_explicit(&queue->refuses, memory_order_relaxed)) {
+        return cano_shared_enter_slow(queue);
+    }
+    /* release: before any swap of a lock word to our name; see presence.h */
+    atomic_store_explicit(&seat->state, CANO_ACTIVE, memory_order_release);
+    return CANO_OK;
+}
+
+static inline void cano_shared_leave(cano_queue *queue)
+{
+    cano_presence_set(&queue->presence, CANO_AWAY);
+}
 
 /* Remember damage: this handle refuses further use. Passes the status on. */
 cano_status cano_shared_check(cano_queue *queue, cano_status status);
-
-/* This thread, as a number. */
-uintptr_t cano_thread_self(void);
 
 static inline bool cano_shared_in_lock(const cano_queue *queue)
 {

@@ -8,7 +8,7 @@
 
 /* A private queue's memory, to have an arena of 64 pages of 256 bytes. */
 static cano_queue_memory memory;
-static cano_presence presence = 1;
+static cano_presence presence;
 
 static const cano_arena *fresh_arena(void)
 {

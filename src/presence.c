@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "presence.h"
+
+#include <stdlib.h>
+
+uintptr_t cano_thread_self(void)
+{
+    static _Thread_local char mark;
+    return (uintptr_t)&mark;
+}
+
+static bool claim(cano_seat *seat, uintptr_t thread)
+{
+    uintptr_t nobody = 0;
+    return atomic_compare_exchange_strong_explicit(&seat->thread, &nobody, thread, memory_order_relaxed, memory_order_relaxed);
+}
+
+static cano_seat *add(cano_presence *presence, uintptr_t thread)
+{
+    cano_seat *seat = calloc(1, sizeof *seat);
+    if (seat == NULL) {
+        return NULL;
+    }
+    atomic_init(&seat->thread, thread);
+    cano_seat *next = atomic_load_explicit(&presence->first.next, memory_order_relaxed);
+    do {
+        atomic_store_explicit(&seat->next, next, memory_order_relaxed);
+        /* release: pairs with the acquire of who walks the list */
+    } while (!atomic_compare_exchange_weak_explicit(&presence->first.next, &next, seat, memory_order_release,
+                                                    memory_order_relaxed));
+    return seat;
+}
+
+static cano_seat *next_of(const cano_seat *seat)
+{
+    return atomic_load_explicit(&seat->next, memory_order_acquire);
+}
+
+cano_seat *cano_presence_find(cano_presence *presence, uintptr_t thread)
+{
+    for (cano_seat *seat = &presence->first; seat != NULL; seat = next_of(seat)) {
+        if (atomic_load_explicit(&seat->thread, memory_order_relaxed) == thread) {
+            return seat;
+        }
+    }
+    return claim(&presence->first, thread) ? &presence->first : add(presence, thread);
+}
+
+bool cano_presence_others(cano_presence *presence, uint32_t state)
+{
+    const uintptr_t self = cano_thread_self();
+    for (cano_seat *seat = &presence->first; seat != NULL; seat = next_of(seat)) {
+        /* acquire: pairs with the release in cano_presence_set */
+        const uint32_t seen = atomic_load_explicit(&seat->state, memory_order_acquire);
+        const bool other = atomic_load_explicit(&seat->thread, memory_order_relaxed) != self;
+        if (other && (state == CANO_AWAY ? seen != CANO_AWAY : seen == state)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void cano_presence_reset(cano_presence *presence)
+{
+    atomic_store_explicit(&presence->first.thread, 0, memory_order_relaxed);
+    atomic_store_explicit(&presence->first.state, CANO_AWAY, memory_order_relaxed);
+    atomic_store_explicit(&presence->first.next, NULL, memory_order_relaxed);
+}
+
+void cano_presence_clear(cano_presence *presence)
+{
+    for (cano_seat *seat = next_of(&presence->first); seat != NULL;) {
+        cano_seat *next = next_of(seat);
+        free(seat);
+        seat = next;
+    }
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which threads of this process are inside a call on a handle, and which of them sleep: so that close waits for them, and a
+ * lock word that names us although no thread of ours can hold it is known for a lie.
+ *
+ * Each thread has a seat that only it writes, with plain stores: counting with atomic additions would cost as much as the lock
+ * itself. A seat is taken before a lock word is swapped to our name and left after it is swapped back; both swaps release, so
+ * who sees the word (acquire) sees the seat.
+ */
+#ifndef CANO_PRESENCE_H
+#define CANO_PRESENCE_H
+
+#include <cano/status.h>
+#include <stdatomic.h>
+
+enum { CANO_AWAY = 0, CANO_ACTIVE = 1, CANO_ASLEEP = 2 };
+
+typedef struct cano_seat {
+    _Atomic uintptr_t thread;        /* whose; 0: nobody's yet */
+    _Atomic uint32_t state;
+    _Atomic(struct cano_seat *) next; /* seats are added, never removed */
+} cano_seat;
+
+typedef struct cano_presence {
+    cano_seat first; /* most handles are used by one thread */
+} cano_presence;
+
+/* This thread, as a number that is another one in every thread alive. */
+uintptr_t cano_thread_self(void);
+
+/* This thread's seat, made if it has none; NULL: no memory. */
+cano_seat *cano_presence_find(cano_presence *presence, uintptr_t thread);
+
+static inline cano_seat *cano_presence_seat(cano_presence *presence)
+{
+    const uintptr_t self = cano_thread_self();
+    /* relaxed: only we store our own number */
+    return atomic_load_explicit(&presence->first.thread, memory_order_relaxed) == self ? &presence->first
+                                                                                       : cano_presence_find(presence, self);
+}
+
+/* Set this thread's state; it has a seat. release: what was done before it is visible to who sees it. */
+static inline void cano_presence_set(cano_presence *presence, uint32_t state)
+{
+    atomic_store_explicit(&cano_presence_seat(presence)->state, state, memory_order_release);
+}
+
+/* Is any thread but this one in the given state, or (CANO_AWAY) in any other than away? */
+bool cano_presence_others(cano_presence *presence, uint32_t state);
+
+/* Forget all seats: in a forked child, where only this thread lives (other seats may be in use nowhere: they leak). */
+void cano_presence_reset(cano_presence *presence);
+
+/* Free the seats; nobody is inside a call. */
+void cano_presence_clear(cano_presence *presence);
+
+#endif
