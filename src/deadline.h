@@ -17,7 +17,8 @@ static inline cano_status cano_deadline(cano_timeout timeout, int64_t *deadline)
         *deadline = 0;
         return CANO_OK;
     }
-    const int64_t now = timeout == CANO_FOREVER ? 0 : cano_os_now();
+    /* + 1: the clock is cut to microseconds, and a time-out never comes early */
+    const int64_t now = timeout == CANO_FOREVER ? 0 : cano_os_now() + 1;
     *deadline = timeout == CANO_FOREVER || timeout > CANO_OS_NEVER - now ? CANO_OS_NEVER : now + timeout;
     return CANO_OK;
 }

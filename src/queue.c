@@ -257,7 +257,7 @@ cano_status cano_queue_put(cano_queue *queue, const void *data, size_t size, can
 
 static bool are_slices(const cano_slice *slices, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; slices != NULL && i < count; i++) {
         if (slices[i].data == NULL && slices[i].size != 0) {
             return false;
         }
