@@ -329,10 +329,11 @@ static void several_large_messages_wait_their_turn(void)
     for (size_t i = 2; i < 40; i++) {
         size_t size = 0;
         CU_ASSERT_EQUAL(cano_pipe_recv(a, large, MIB, &size, SUITE_PATIENCE), CANO_OK);
-        CU_ASSERT_EQUAL(size, MIB - (i - 2));
-        CU_ASSERT_TRUE(is_filled(large, size, i - 2));
+        CU_ASSERT_TRUE(size == MIB - (i - 2) && is_filled(large, size, i - 2));
         fill(large, MIB, i);
-        CU_ASSERT_EQUAL(cano_pipe_send(a, large, MIB - i, SUITE_PATIENCE), CANO_OK);
+        if (i < 38) {
+            CU_ASSERT_EQUAL(cano_pipe_send(a, large, MIB - i, SUITE_PATIENCE), CANO_OK);
+        }
     }
     cano_pipe_close(a);
     end_with(child, 0);
