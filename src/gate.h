@@ -28,7 +28,7 @@ typedef struct cano_gate {
 /* One call of one thread. */
 typedef struct cano_visit {
     cano_gate *gate;
-    cano_os_segment *memory; /* private memory of this process, in which the gate lies */
+    cano_os_segment *memory; /* private memory of this process, in which the gate is */
     const _Atomic uint32_t *closing; /* not 0: leave */
     cano_timeout timeout;
     int64_t deadline; /* 0: CANO_NOW, or not needed so far: most calls never look at the clock */

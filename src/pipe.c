@@ -23,17 +23,20 @@ typedef struct greeting {
     unsigned char bytes[sizeof((cano_pipe_parts *)0)->bytes];
 } greeting;
 
-/* ---- an end in memory of its own ---- */
+/* ---- an end ---- */
 
 static cano_status allocate(cano_pipe **pipe, const cano_pipe_birth *birth)
 {
-    cano_os_segment memory;
-    const cano_status status = cano_os_segment_create(&memory, sizeof(cano_pipe), false, CANO_ACCESS_USER);
+    cano_pipe *made = calloc(1, sizeof *made);
+    if (made == NULL) {
+        return CANO_ENOMEM;
+    }
+    const cano_status status = cano_os_segment_create(&made->memory, sizeof(cano_pipe_gates), false, CANO_ACCESS_USER);
     if (status != CANO_OK) {
+        free(made);
         return status;
     }
-    cano_pipe *made = (cano_pipe *)(void *)memory.base;
-    made->memory = memory;
+    made->gates = (cano_pipe_gates *)(void *)made->memory.base;
     made->birth = *birth;
     made->transport = birth->transport == CANO_PIPE_STREAM ? &cano_pipe_stream : &cano_pipe_memory;
     /* relaxed: nobody else knows it yet */
@@ -49,8 +52,8 @@ static void dispose(cano_pipe *pipe)
         cano_os_stream_close(&pipe->streams[i], false);
     }
     pipe->transport->release(pipe);
-    cano_os_segment memory = pipe->memory;
-    cano_os_segment_close(&memory);
+    cano_os_segment_close(&pipe->memory);
+    free(pipe);
 }
 
 /* ---- whose it is ---- */
@@ -64,8 +67,8 @@ static void take_over(cano_pipe *pipe, uint32_t self)
         if (owner != ~self &&
             atomic_compare_exchange_strong_explicit(&pipe->owner, &owner, ~self, memory_order_acquire, memory_order_acquire)) {
             /* relaxed: published by the release of owner */
-            atomic_store_explicit(&pipe->receiving.word, 0, memory_order_relaxed); /* who was inside stayed behind */
-            atomic_store_explicit(&pipe->sending.word, 0, memory_order_relaxed);
+            atomic_store_explicit(&pipe->gates->receiving.word, 0, memory_order_relaxed); /* who was inside stayed behind */
+            atomic_store_explicit(&pipe->gates->sending.word, 0, memory_order_relaxed);
             atomic_store_explicit(&pipe->used, 0, memory_order_relaxed);
             atomic_store_explicit(&pipe->failed, pipe->transport->recover(pipe), memory_order_relaxed);
             atomic_store_explicit(&pipe->owner, self, memory_order_release);
@@ -107,7 +110,7 @@ static cano_status refusal(cano_pipe *pipe)
 
 static cano_visit visit_of(cano_pipe *pipe, uint32_t direction, cano_timeout timeout)
 {
-    cano_gate *gate = direction == CANO_PIPE_RECEIVES ? &pipe->receiving : &pipe->sending;
+    cano_gate *gate = direction == CANO_PIPE_RECEIVES ? &pipe->gates->receiving : &pipe->gates->sending;
     return (cano_visit){ .gate = gate, .memory = &pipe->memory, .closing = &pipe->closing, .timeout = timeout };
 }
 
@@ -300,8 +303,8 @@ static void clear(cano_pipe *pipe, bool ends)
     }
     cano_visit_leave(&out);
     cano_visit_leave(&in);
-    cano_gate_await_empty(&pipe->receiving, &pipe->memory);
-    cano_gate_await_empty(&pipe->sending, &pipe->memory);
+    cano_gate_await_empty(&pipe->gates->receiving, &pipe->memory);
+    cano_gate_await_empty(&pipe->gates->sending, &pipe->memory);
 }
 
 /* A copy that this process has never used is only let go of: the conversation is somebody else's, or ends with the last
@@ -478,10 +481,10 @@ static void open_gates(cano_pipe *pipe)
 
 static bool enter_both_alone(cano_pipe *pipe)
 {
-    if (!cano_gate_enter_alone(&pipe->receiving)) {
+    if (!cano_gate_enter_alone(&pipe->gates->receiving)) {
         return false;
     }
-    if (cano_gate_enter_alone(&pipe->sending)) {
+    if (cano_gate_enter_alone(&pipe->gates->sending)) {
         return true;
     }
     cano_visit in = visit_of(pipe, CANO_PIPE_RECEIVES, CANO_NOW);

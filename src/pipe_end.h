@@ -11,8 +11,6 @@
 #include "pipe.h"
 #include "pipe_layout.h"
 
-#include <stdalign.h>
-
 /* Directions, and the index of their gates. */
 enum {
     CANO_PIPE_RECEIVES = 1,
@@ -55,26 +53,34 @@ typedef struct cano_stream_inlet {
 
 typedef struct cano_pipe_transport cano_pipe_transport;
 
+/* In private memory of this process that can be slept on. */
+typedef struct cano_pipe_gates {
+    cano_gate receiving;
+    unsigned char pad[124];
+    cano_gate sending;
+} cano_pipe_gates;
+
 struct cano_pipe {
-    cano_os_segment memory; /* private, this struct is in it: the gates are slept on */
     const cano_pipe_transport *transport;
     cano_pipe_birth birth;
-    _Atomic uint32_t owner;          /* cano_os_self() of the process that uses it; its complement while it takes it over */
-    _Atomic uint32_t *shared_owner;  /* counts the owners in shared memory; NULL: there is none */
-    uint32_t ownership;              /* what it was when this process became one */
-    _Atomic uint32_t used;           /* 1: by this process */
+    cano_os_segment memory; /* of the gates */
+    cano_pipe_gates *gates;
+    _Atomic uint32_t owner;         /* cano_os_self() of the process that uses it; its complement while it takes it over */
+    _Atomic uint32_t *shared_owner; /* counts the owners in shared memory; NULL: there is none */
+    uint32_t ownership;             /* what it was when this process became one */
+    _Atomic uint32_t used;          /* 1: by this process */
     _Atomic uint32_t closing;
-    _Atomic int32_t failed;          /* a status other than CANO_OK: refuse further use */
-    _Atomic uint32_t peer_gone;      /* 1: the end of the conversation has been seen */
-    cano_os_stream streams[2];       /* memory: by channel; stream: the first */
+    _Atomic int32_t failed;         /* a status other than CANO_OK: refuse further use */
+    _Atomic uint32_t peer_gone;     /* 1: the end of the conversation has been seen */
+    cano_os_stream streams[2];      /* memory: by channel; stream: the first */
     uint32_t streams_count;
-    cano_os_segment segment;         /* memory transport */
+    cano_os_segment segment;        /* memory transport */
 
-    alignas(128) cano_gate receiving;
+    unsigned char pad0[128]; /* what two threads use lies apart */
     cano_reader reader;
     cano_stream_inlet inlet;
 
-    alignas(128) cano_gate sending;
+    unsigned char pad1[128];
     cano_writer writer;
 };
 

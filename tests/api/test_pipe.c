@@ -924,7 +924,9 @@ static int run_pass_back(int argc, char **argv)
     if (!hears(passed, "para a crianca") || cano_pipe_send(passed, "da crianca", 10, SUITE_PATIENCE) != CANO_OK) {
         return 2;
     }
-    return cano_pipe_send_pipe(pipe, passed, SUITE_PATIENCE) == CANO_OK ? 0 : 3;
+    const cano_status status = cano_pipe_send_pipe(pipe, passed, SUITE_PATIENCE);
+    cano_pipe_close(pipe);
+    return status == CANO_OK ? 0 : 3;
 }
 
 static void an_end_goes_to_a_child_and_back_over(uint32_t transport)
@@ -1096,6 +1098,7 @@ static int run_put_into_passed(int argc, char **argv)
     }
     const cano_status status = cano_queue_put(queue, "via cano", 8, SUITE_PATIENCE);
     cano_queue_close(queue);
+    cano_pipe_close(pipe);
     return status;
 }
 
