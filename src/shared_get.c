@@ -366,7 +366,7 @@ static cano_status last_look(cano_queue *q, action act, void *context, int64_t d
 static bool rearm_bell(cano_queue *q)
 {
     bool ready = false;
-    if (q->bell != CANO_OS_NONE) {
+    if (atomic_load_explicit(&q->bell, memory_order_relaxed) != CANO_OS_NONE) {
         cano_shared_arm_bell(q, &ready);
     }
     return ready;
@@ -431,8 +431,9 @@ static cano_status prepare_held(cano_queue *q)
 static cano_status hand_over(cano_queue *q, const delivery *d, void *buffer)
 {
     if (d->entry != CANO_NO_ENTRY) {
-        remember(q, d);
-        return copy_leased(q, d, buffer);
+        const cano_status status = copy_leased(q, d, buffer);
+        remember(q, d); /* not before: another thread's task_done(NULL) may end it from now on */
+        return status;
     }
     if (d->page == CANO_NO_PAGE) {
         return CANO_OK;

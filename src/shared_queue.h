@@ -31,7 +31,7 @@ struct cano_queue {
     _Atomic uint32_t self;      /* cano_os_self() of the process that attached */
     _Atomic uint32_t following; /* cano_os_self() of the forked child whose thread is attaching anew */
     cano_os_handle lease;
-    cano_os_handle bell; /* CANO_OS_NONE: nobody asked for the native handle */
+    _Atomic cano_os_handle bell; /* CANO_OS_NONE: nobody asked for the native handle */
     _Atomic uint32_t spins; /* how long it is worth looking before sleeping: learnt */
     _Atomic uint32_t calls; /* of get and its like, about */
     cano_latch latch;    /* guards held, views */

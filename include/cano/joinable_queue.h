@@ -59,7 +59,8 @@ CANO_API cano_status cano_queue_unfinished(cano_queue *queue, size_t *count);
 /**
  * Give a task back undone, to be delivered again with deliveries + 1, before those still queued.
  *
- * @param item   which task, as for cano_queue_task_done. A dead letter goes back as new, with deliveries beginning again.
+ * @param item   which task, as for cano_queue_task_done. A dead letter goes back as new: another task number,
+ *               deliveries from 1.
  * @param delay  microseconds until it may be delivered; CANO_NOW: at once. CANO_FOREVER is CANO_EINVAL.
  *
  * @return CANO_OK        also when it became a dead letter by it

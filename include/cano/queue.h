@@ -160,6 +160,7 @@ CANO_API void cano_queue_close(cano_queue *queue);
  * @return CANO_OK
  *         CANO_EINVAL   a bad name
  *         CANO_ENOENT   nothing of that name
+ *         CANO_EKIND    a listener has the name
  *         CANO_EACCES   not ours to remove
  *         CANO_ESYSTEM  an OS call failed
  */

@@ -322,6 +322,13 @@ static bool leads_to(const char *path, const cano_os_segment *segment)
 
 cano_status cano_os_segment_unlink(const char *path, const cano_os_segment *expected)
 {
+    struct stat is;
+    if (lstat(path, &is) != 0) {
+        return cano_posix_failed(errno);
+    }
+    if (!S_ISREG(is.st_mode)) {
+        return cano_os_fail(0, CANO_EKIND); /* a listener's socket is not ours to remove */
+    }
     if (expected != NULL && !leads_to(path, expected)) {
         return cano_os_fail(ENOENT, CANO_ENOENT);
     }
