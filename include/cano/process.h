@@ -97,6 +97,9 @@ CANO_API void cano_process_close(cano_process *process);
 /**
  * In a child: take a queue that the parent handed over.
  *
+ * The first call of this or of cano_inherited_pipe keeps all hands from what the child forks or executes later; programs
+ * started before it by other means than cano_process_spawn hold copies.
+ *
  * @param name     the hand's name.
  * @param options  as for cano_queue_open; the role given at spawn stays. Or NULL.
  * @param queue    receives the handle; end it with cano_queue_close.
