@@ -9,7 +9,7 @@
 #define FORK_PATIENCE 1000000
 #define CLOSE_PAUSE 1000
 
-static cano_queue *all; /* open handles of this process */
+static cano_shared *all; /* open handles of this process */
 static cano_latch all_latch;
 
 /* ---- attach ---- */
@@ -52,7 +52,7 @@ static cano_status take_place(cano_queue_memory *m, uint32_t role, int64_t patie
     return status;
 }
 
-cano_status cano_shared_take_place(cano_queue *q, uint32_t role, int64_t patience, cano_queue_place *place)
+cano_status cano_shared_take_place(cano_shared *q, uint32_t role, int64_t patience, cano_queue_place *place)
 {
     return take_place(&q->memory, role, patience, place);
 }
@@ -66,16 +66,16 @@ static cano_status check_place(const cano_queue_memory *m, const cano_queue_plac
     return state.status == CANO_SLOT_LIVE && state.generation == place->generation ? CANO_OK : CANO_ECORRUPT;
 }
 
-static void sit_down(cano_queue *q, const cano_queue_place *place)
+static void sit_down(cano_shared *q, const cano_queue_place *place)
 {
     q->lease = place->lease;
-    q->role = cano_roster_read(&q->memory.roster, place->slot).role;
+    q->base.role = cano_roster_read(&q->memory.roster, place->slot).role;
     cano_queue_memory_act_as(&q->memory, cano_word_of(place->slot, place->generation), &q->presence, &q->kept);
     /* release: pairs with the acquire in cano_shared_enter of another thread of a forked child */
     atomic_store_explicit(&q->self, cano_os_self(), memory_order_release);
 }
 
-static cano_status attach(cano_queue *q, uint32_t role, const cano_queue_place *place)
+static cano_status attach(cano_shared *q, uint32_t role, const cano_queue_place *place)
 {
     cano_queue_place taken;
     cano_status status = place != NULL ? check_place(&q->memory, place)
@@ -86,7 +86,7 @@ static cano_status attach(cano_queue *q, uint32_t role, const cano_queue_place *
     return status;
 }
 
-static void enlist(cano_queue *q)
+static void enlist(cano_shared *q)
 {
     cano_latch_close(&all_latch);
     q->next = all;
@@ -94,10 +94,10 @@ static void enlist(cano_queue *q)
     cano_latch_open(&all_latch);
 }
 
-static void strike_out(cano_queue *q)
+static void strike_out(cano_shared *q)
 {
     cano_latch_close(&all_latch);
-    cano_queue **link = &all;
+    cano_shared **link = &all;
     while (*link != NULL && *link != q) {
         link = &(*link)->next;
     }
@@ -109,16 +109,19 @@ static void strike_out(cano_queue *q)
 
 static void watch_forks(void);
 
-cano_status cano_shared_attach(cano_queue **queue, const cano_os_segment *segment, uint32_t role, const cano_queue_place *place)
+cano_status cano_shared_attach(cano_shared **queue, const cano_os_segment *segment, uint32_t role, const cano_queue_place *place)
 {
     watch_forks();
-    cano_queue *q = calloc(1, sizeof *q);
+    cano_shared *q = calloc(1, sizeof *q);
     cano_status status = q != NULL ? CANO_OK : CANO_ENOMEM;
     if (status == CANO_OK) {
         q->memory.segment = *segment;
         q->bell = CANO_OS_NONE;
         q->child.lease = CANO_OS_NONE;
         status = cano_queue_memory_map(&q->memory, NULL);
+        q->base.engine = &cano_shared_engine;
+        q->base.joinable = q->memory.ledger.count != 0;
+        q->base.max_items = q->memory.limits.max_items;
     }
     if (status == CANO_OK) {
         q->memory.put_lock.repair = cano_repair_put_side;
@@ -141,9 +144,9 @@ cano_status cano_shared_attach(cano_queue **queue, const cano_os_segment *segmen
 
 /* ---- fork ---- */
 
-static bool must_count_child(const cano_queue *q)
+static bool must_count_child(const cano_shared *q)
 {
-    return atomic_load_explicit(&q->self, memory_order_relaxed) == cano_os_self() && (q->role & CANO_PUTTER) != 0
+    return atomic_load_explicit(&q->self, memory_order_relaxed) == cano_os_self() && (q->base.role & CANO_PUTTER) != 0
         && (q->memory.limits.flags & CANO_END_WHEN_NO_PUTTER) != 0 && q->memory.segment.shared;
 }
 
@@ -152,8 +155,8 @@ static bool must_count_child(const cano_queue *q)
 static void before_fork(void)
 {
     cano_latch_close(&all_latch);
-    for (cano_queue *q = all; q != NULL; q = q->next) {
-        if (must_count_child(q) && take_place(&q->memory, q->role, FORK_PATIENCE, &q->child) == CANO_OK) {
+    for (cano_shared *q = all; q != NULL; q = q->next) {
+        if (must_count_child(q) && take_place(&q->memory, q->base.role, FORK_PATIENCE, &q->child) == CANO_OK) {
             cano_os_lease_for_child(q->child.lease);
         }
     }
@@ -161,7 +164,7 @@ static void before_fork(void)
 
 static void after_fork_in_parent(void)
 {
-    for (cano_queue *q = all; q != NULL; q = q->next) {
+    for (cano_shared *q = all; q != NULL; q = q->next) {
         if (q->child.lease != CANO_OS_NONE) {
             cano_os_lease_drop(q->child.lease); /* the child has its own copy; if there is none, the place is dead */
             q->child.lease = CANO_OS_NONE;
@@ -185,7 +188,7 @@ static void watch_forks(void)
 
 /* What the parent's handle remembers is the parent's: threads, tasks, views, the bell. Lists may have been copied half
  * changed, so they are forgotten, not freed. */
-static void forget_parent(cano_queue *q)
+static void forget_parent(cano_shared *q)
 {
     cano_presence_reset(&q->presence);
     atomic_store_explicit(&q->kept, false, memory_order_relaxed);
@@ -203,19 +206,19 @@ static void forget_parent(cano_queue *q)
     q->lease = CANO_OS_NONE;
 }
 
-static cano_status attach_in_child(cano_queue *q)
+static cano_status attach_in_child(cano_shared *q)
 {
     forget_parent(q);
     const cano_queue_place place = q->child;
     q->child.lease = CANO_OS_NONE;
-    if (place.lease != CANO_OS_NONE && attach(q, q->role, &place) == CANO_OK) {
+    if (place.lease != CANO_OS_NONE && attach(q, q->base.role, &place) == CANO_OK) {
         return CANO_OK;
     }
-    return attach(q, q->role, NULL);
+    return attach(q, q->base.role, NULL);
 }
 
 /* In a forked child: one thread attaches anew, the others wait for it. */
-static cano_status follow_fork(cano_queue *q)
+static cano_status follow_fork(cano_shared *q)
 {
     if (!q->memory.segment.shared) {
         return CANO_EINVAL;
@@ -241,7 +244,7 @@ static cano_status follow_fork(cano_queue *q)
 
 /* ---- a call ---- */
 
-cano_status cano_shared_enter_slow(cano_queue *q)
+cano_status cano_shared_enter_slow(cano_shared *q)
 {
     if (atomic_load_explicit(&q->broken, memory_order_relaxed)) {
         return CANO_ECORRUPT;
@@ -263,16 +266,13 @@ cano_status cano_shared_enter_slow(cano_queue *q)
     return CANO_OK;
 }
 
-cano_status cano_shared_check(cano_queue *q, cano_status status)
+void cano_shared_refuse(cano_shared *q)
 {
-    if (status == CANO_ECORRUPT) {
-        atomic_store_explicit(&q->broken, true, memory_order_relaxed);
-        atomic_store_explicit(&q->refuses, true, memory_order_relaxed);
-    }
-    return status;
+    atomic_store_explicit(&q->broken, true, memory_order_relaxed);
+    atomic_store_explicit(&q->refuses, true, memory_order_relaxed);
 }
 
-cano_status cano_shared_acquire(cano_queue *q, const cano_lock *lock, int64_t deadline)
+cano_status cano_shared_acquire(cano_shared *q, const cano_lock *lock, int64_t deadline)
 {
     if (cano_lock_try(lock)) {
         return CANO_OK;
@@ -284,7 +284,7 @@ cano_status cano_shared_acquire(cano_queue *q, const cano_lock *lock, int64_t de
     return cano_lock_acquire_slow(lock, deadline > least ? deadline : least);
 }
 
-cano_status cano_shared_release(cano_queue *q, const cano_lock *lock)
+cano_status cano_shared_release(cano_shared *q, const cano_lock *lock)
 {
     if (cano_shared_in_lock(q)) {
         atomic_thread_fence(memory_order_seq_cst); /* no unlock here that would be the fence before the event words */
@@ -295,7 +295,7 @@ cano_status cano_shared_release(cano_queue *q, const cano_lock *lock)
 
 /* ---- close ---- */
 
-static void wait_for_threads(cano_queue *q)
+static void wait_for_threads(cano_shared *q)
 {
     atomic_store_explicit(&q->closing, true, memory_order_seq_cst);
     atomic_store_explicit(&q->refuses, true, memory_order_seq_cst);
@@ -312,7 +312,7 @@ static void forget_single(_Atomic uint32_t *single, uint32_t word)
     atomic_compare_exchange_strong_explicit(single, &word, 0, memory_order_relaxed, memory_order_relaxed);
 }
 
-static void free_views(cano_queue *q)
+static void free_views(cano_shared *q)
 {
     for (size_t i = 0; i < q->views.count; i++) {
         if (q->views.list[i].kind != CANO_VIEW_COPY) {
@@ -322,7 +322,7 @@ static void free_views(cano_queue *q)
 }
 
 /* Leave nothing that names us, the slot last. */
-static void get_up(cano_queue *q)
+static void get_up(cano_shared *q)
 {
     cano_queue_memory *m = &q->memory;
     if (atomic_load_explicit(&q->kept, memory_order_relaxed)) {
@@ -339,7 +339,7 @@ static void get_up(cano_queue *q)
     cano_queue_memory_wake_all(m);
 }
 
-static void close_bell(cano_queue *q)
+static void close_bell(cano_shared *q)
 {
     if (q->bell != CANO_OS_NONE) {
         char name[64];
@@ -348,7 +348,7 @@ static void close_bell(cano_queue *q)
     }
 }
 
-static void close_as_participant(cano_queue *q)
+static void close_as_participant(cano_shared *q)
 {
     wait_for_threads(q);
     close_bell(q);
@@ -361,7 +361,7 @@ static void close_as_participant(cano_queue *q)
     cano_os_lease_drop(q->lease);
 }
 
-void cano_shared_close(cano_queue *q)
+void cano_shared_close(cano_shared *q)
 {
     strike_out(q);
     if (atomic_load_explicit(&q->self, memory_order_relaxed) == cano_os_self()) {

@@ -29,7 +29,7 @@ typedef struct wish {
 /* ---- one message under the getters' lock ---- */
 
 /* The message behind a record in the ring: its size, and where it lies. */
-static cano_status read_record(const cano_queue *q, const cano_ring_record *record, delivery *d)
+static cano_status read_record(const cano_shared *q, const cano_ring_record *record, delivery *d)
 {
     d->size = record->size;
     d->page = CANO_NO_PAGE;
@@ -49,7 +49,7 @@ static cano_status read_record(const cano_queue *q, const cano_ring_record *reco
     return CANO_OK;
 }
 
-static void move_head(cano_queue *q, uint64_t position, uint64_t taken)
+static void move_head(cano_shared *q, uint64_t position, uint64_t taken)
 {
     cano_queue_shared *s = q->memory.shared;
     const uint64_t head = atomic_load_explicit(&s->head, memory_order_relaxed); /* only written under this lock */
@@ -62,7 +62,7 @@ static void move_head(cano_queue *q, uint64_t position, uint64_t taken)
 }
 
 /* Fill an entry and mark it PREPARED: from now on, should we die, head decides whether the task was taken. */
-static cano_status prepare(cano_queue *q, const cano_ring_record *record, delivery *d)
+static cano_status prepare(cano_shared *q, const cano_ring_record *record, delivery *d)
 {
     cano_queue_memory *m = &q->memory;
     d->entry = cano_ledger_find_free(&m->ledger);
@@ -88,7 +88,7 @@ static cano_status prepare(cano_queue *q, const cano_ring_record *record, delive
     return CANO_OK;
 }
 
-static void hold(cano_queue *q, const delivery *d)
+static void hold(cano_shared *q, const delivery *d)
 {
     const cano_task_word held = { CANO_TASK_HELD, cano_word_slot(q->memory.me), d->deaths, d->task & CANO_SERIAL_MASK };
     cano_ledger_store(&q->memory.ledger, d->entry, held);
@@ -101,7 +101,7 @@ static bool is_too_big(const delivery *d, const wish *w)
 
 /* A view needs memory of its own when the message is scattered over blocks, or lies in the ring and is not leased (a lease has
  * a copy). Made before anything is taken, so that a message stays when there is no memory. */
-static cano_status make_copy_room(const cano_queue *q, const wish *w, bool leased, delivery *d)
+static cano_status make_copy_room(const cano_shared *q, const wish *w, bool leased, delivery *d)
 {
     d->copy = NULL;
     if (!w->as_view || (d->page == CANO_NO_PAGE && leased)) {
@@ -124,7 +124,7 @@ static void drop_copy(delivery *d)
     d->copy = NULL;
 }
 
-static cano_status lease_record(cano_queue *q, const cano_ring_record *record, delivery *d)
+static cano_status lease_record(cano_shared *q, const cano_ring_record *record, delivery *d)
 {
     const cano_status status = prepare(q, record, d);
     if (status == CANO_OK) {
@@ -134,7 +134,7 @@ static cano_status lease_record(cano_queue *q, const cano_ring_record *record, d
     return status;
 }
 
-static cano_status consume_record(cano_queue *q, const cano_ring_record *record, const wish *w, delivery *d)
+static cano_status consume_record(cano_shared *q, const cano_ring_record *record, const wish *w, delivery *d)
 {
     if (d->page == CANO_NO_PAGE) {
         void *to = w->as_view ? d->copy : w->buffer;
@@ -153,7 +153,7 @@ static cano_status consume_record(cano_queue *q, const cano_ring_record *record,
 }
 
 /* Take the record: a lease on a joinable queue, the thing itself on a plain one. Nothing is changed on failure. */
-static cano_status take_record(cano_queue *q, const cano_ring_record *record, const wish *w, delivery *d)
+static cano_status take_record(cano_shared *q, const cano_ring_record *record, const wish *w, delivery *d)
 {
     const bool leased = q->memory.ledger.count != 0;
     cano_status status = make_copy_room(q, w, leased, d);
@@ -167,7 +167,7 @@ static cano_status take_record(cano_queue *q, const cano_ring_record *record, co
 }
 
 /* The payload of a task in the ledger, as a delivery says: nothing is read from the entry but the bytes. */
-static cano_status copy_leased(const cano_queue *q, const delivery *d, void *buffer)
+static cano_status copy_leased(const cano_shared *q, const delivery *d, void *buffer)
 {
     if (d->page != CANO_NO_PAGE) {
         return cano_arena_copy(&q->memory.arena, d->page, buffer, d->size);
@@ -178,7 +178,7 @@ static cano_status copy_leased(const cano_queue *q, const delivery *d, void *buf
     return CANO_OK;
 }
 
-static cano_status look_at_record(const cano_queue *q, const cano_ring_record *record, const wish *w, const delivery *d)
+static cano_status look_at_record(const cano_shared *q, const cano_ring_record *record, const wish *w, const delivery *d)
 {
     if (d->page != CANO_NO_PAGE) {
         return cano_arena_copy(&q->memory.arena, d->page, w->buffer, d->size);
@@ -189,7 +189,7 @@ static cano_status look_at_record(const cano_queue *q, const cano_ring_record *r
     return CANO_OK;
 }
 
-static cano_status from_ring(cano_queue *q, const wish *w, delivery *d)
+static cano_status from_ring(cano_shared *q, const wish *w, delivery *d)
 {
     cano_ring_record record;
     const uint64_t head = atomic_load_explicit(&q->memory.shared->head, memory_order_relaxed);
@@ -215,7 +215,7 @@ static cano_status from_ring(cano_queue *q, const wish *w, delivery *d)
 }
 
 /* What an entry that was just read says of its task, checked. */
-static cano_status read_task(const cano_queue *q, cano_task_word t, delivery *d)
+static cano_status read_task(const cano_shared *q, cano_task_word t, delivery *d)
 {
     const cano_ledger_entry *entry = &q->memory.ledger.entries[d->entry];
     d->size = entry->size;
@@ -228,7 +228,7 @@ static cano_status read_task(const cano_queue *q, cano_task_word t, delivery *d)
 }
 
 /* What has come back goes first. */
-static cano_status from_returned(cano_queue *q, const wish *w, delivery *d)
+static cano_status from_returned(cano_shared *q, const wish *w, delivery *d)
 {
     cano_queue_memory *m = &q->memory;
     for (;;) {
@@ -261,7 +261,7 @@ static cano_status from_returned(cano_queue *q, const wish *w, delivery *d)
     }
 }
 
-static cano_status claim_single(cano_queue *q)
+static cano_status claim_single(cano_shared *q)
 {
     if ((q->memory.limits.flags & CANO_SINGLE_GETTER) == 0) {
         return CANO_OK;
@@ -278,7 +278,7 @@ static cano_status claim_single(cano_queue *q)
     return CANO_OK;
 }
 
-static cano_status next_message(cano_queue *q, const wish *w, delivery *d)
+static cano_status next_message(cano_shared *q, const wish *w, delivery *d)
 {
     /* acquire: under this lock a get obeys; what was queued then is discarded */
     if ((atomic_load_explicit(&q->memory.shared->shutdown, memory_order_acquire) & CANO_SHUT_IMMEDIATE) != 0) {
@@ -299,7 +299,7 @@ static cano_status next_message(cano_queue *q, const wish *w, delivery *d)
 
 /* ---- waiting for one ---- */
 
-static bool has_items(cano_queue *q, void *context)
+static bool has_items(cano_shared *q, void *context)
 {
     (void)context;
     return cano_shared_has_items(q) || atomic_load_explicit(&q->memory.shared->shutdown, memory_order_relaxed) != 0;
@@ -307,7 +307,7 @@ static bool has_items(cano_queue *q, void *context)
 
 /* One who has slept sets the bit again for those who still do, and wakes the next if more is there: the one wake it got may
  * have been meant for several. */
-static void pass_on(cano_queue *q, const cano_waiting *w)
+static void pass_on(cano_shared *q, const cano_waiting *w)
 {
     if (w->slept) {
         cano_event_arm(&q->memory.shared->items_event);
@@ -322,21 +322,21 @@ typedef struct one {
     delivery delivery;
 } one;
 
-static cano_status act_one(cano_queue *q, void *context)
+static cano_status act_one(cano_shared *q, void *context)
 {
     one *o = context;
     return next_message(q, &o->wish, &o->delivery);
 }
 
-static cano_status act_look(cano_queue *q, void *context)
+static cano_status act_look(cano_shared *q, void *context)
 {
     return act_one(q, context);
 }
 
 /* Do something with the next message(s) under the getters' lock; CANO_ETIMEOUT from it means: nothing there. */
-typedef cano_status (*action)(cano_queue *q, void *context);
+typedef cano_status (*action)(cano_shared *q, void *context);
 
-static cano_status locked(cano_queue *q, action act, void *context, int64_t deadline, bool *acted)
+static cano_status locked(cano_shared *q, action act, void *context, int64_t deadline, bool *acted)
 {
     *acted = false;
     cano_status status = cano_shared_acquire(q, &q->memory.get_lock, deadline);
@@ -354,7 +354,7 @@ static cano_status locked(cano_queue *q, action act, void *context, int64_t dead
     return released != CANO_OK ? released : status;
 }
 
-static cano_status last_look(cano_queue *q, action act, void *context, int64_t deadline)
+static cano_status last_look(cano_shared *q, action act, void *context, int64_t deadline)
 {
     bool acted;
     cano_repair_look(&q->memory, true); /* the tasks of the dead come back before the end */
@@ -363,7 +363,7 @@ static cano_status last_look(cano_queue *q, action act, void *context, int64_t d
 }
 
 /* Nothing was there and the call is about to say so: put the bell up again, then look once more. */
-static bool rearm_bell(cano_queue *q)
+static bool rearm_bell(cano_shared *q)
 {
     bool ready = false;
     if (atomic_load_explicit(&q->bell, memory_order_relaxed) != CANO_OS_NONE) {
@@ -373,7 +373,7 @@ static bool rearm_bell(cano_queue *q)
 }
 
 /* One who always finds messages never waits, and so would never ask: the tasks of the dead shall not wait for the backlog. */
-static void look_now_and_then(cano_queue *q)
+static void look_now_and_then(cano_shared *q)
 {
     const uint32_t calls = atomic_load_explicit(&q->calls, memory_order_relaxed) + 1; /* a lost count is no matter */
     atomic_store_explicit(&q->calls, calls, memory_order_relaxed);
@@ -382,7 +382,7 @@ static void look_now_and_then(cano_queue *q)
     }
 }
 
-static cano_status repeat(cano_queue *q, action act, void *context, int64_t deadline)
+static cano_status repeat(cano_shared *q, action act, void *context, int64_t deadline)
 {
     cano_waiting w = { .deadline = deadline };
     bool rearmed = false;
@@ -409,14 +409,14 @@ static cano_status repeat(cano_queue *q, action act, void *context, int64_t dead
 
 /* ---- handing over, outside the lock ---- */
 
-static void remember(cano_queue *q, const delivery *d)
+static void remember(cano_shared *q, const delivery *d)
 {
     cano_latch_close(&q->latch);
     cano_held_add(&q->held, d->entry, d->task & CANO_SERIAL_MASK, cano_thread_self());
     cano_latch_open(&q->latch);
 }
 
-static cano_status prepare_held(cano_queue *q)
+static cano_status prepare_held(cano_shared *q)
 {
     if (q->memory.ledger.count == 0 || q->held.nodes != NULL) {
         return CANO_OK;
@@ -428,7 +428,7 @@ static cano_status prepare_held(cano_queue *q)
 }
 
 /* Copy to the caller what was not copied under the lock, and let go of blocks that are ours. */
-static cano_status hand_over(cano_queue *q, const delivery *d, void *buffer)
+static cano_status hand_over(cano_shared *q, const delivery *d, void *buffer)
 {
     if (d->entry != CANO_NO_ENTRY) {
         const cano_status status = copy_leased(q, d, buffer);
@@ -444,7 +444,7 @@ static cano_status hand_over(cano_queue *q, const delivery *d, void *buffer)
 }
 
 /* The usual case on a plain queue: the lock is free and a small message is there. False: nothing was done, go the long way. */
-static bool get_at_once(cano_queue *q, void *buffer, uint64_t capacity, uint64_t *size, cano_status *status)
+static bool get_at_once(cano_shared *q, void *buffer, uint64_t capacity, uint64_t *size, cano_status *status)
 {
     cano_queue_memory *m = &q->memory;
     look_now_and_then(q); /* it must not hold the lock: others are put right under it */
@@ -470,7 +470,7 @@ static bool get_at_once(cano_queue *q, void *buffer, uint64_t capacity, uint64_t
     return there || *status != CANO_OK;
 }
 
-cano_status cano_shared_get(cano_queue *q, void *buffer, uint64_t capacity, uint64_t *size, int64_t deadline)
+cano_status cano_shared_get(cano_shared *q, void *buffer, uint64_t capacity, uint64_t *size, int64_t deadline)
 {
     one o;
     cano_status status;
@@ -491,7 +491,7 @@ cano_status cano_shared_get(cano_queue *q, void *buffer, uint64_t capacity, uint
     return status;
 }
 
-cano_status cano_shared_peek(cano_queue *q, void *buffer, uint64_t capacity, uint64_t *size, int64_t deadline)
+cano_status cano_shared_peek(cano_shared *q, void *buffer, uint64_t capacity, uint64_t *size, int64_t deadline)
 {
     one o;
     look_now_and_then(q);
@@ -521,7 +521,7 @@ static void note(many *m, const delivery *d)
     m->used += (d->size + 7) & ~UINT64_C(7);
 }
 
-static cano_status act_many(cano_queue *q, void *context)
+static cano_status act_many(cano_shared *q, void *context)
 {
     many *m = context;
     while (m->got < m->count) {
@@ -538,7 +538,7 @@ static cano_status act_many(cano_queue *q, void *context)
     return CANO_OK;
 }
 
-static cano_status fetch(cano_queue *q, cano_item *item)
+static cano_status fetch(cano_shared *q, cano_item *item)
 {
     delivery d = { .size = item->size, .task = item->task, .entry = CANO_NO_ENTRY, .page = CANO_NO_PAGE };
     if (q->memory.ledger.count == 0) {
@@ -552,7 +552,7 @@ static cano_status fetch(cano_queue *q, cano_item *item)
     return hand_over(q, &d, item->data);
 }
 
-cano_status cano_shared_get_many(cano_queue *q, cano_item *items, size_t count, size_t *got, void *buffer, uint64_t capacity,
+cano_status cano_shared_get_many(cano_shared *q, cano_item *items, size_t count, size_t *got, void *buffer, uint64_t capacity,
                                  int64_t deadline)
 {
     look_now_and_then(q);
@@ -577,7 +577,7 @@ cano_status cano_shared_get_many(cano_queue *q, cano_item *items, size_t count, 
 /* ---- as a view ---- */
 
 /* Where the caller sees it: in its blocks, in its ledger entry, or in the copy that was made room for. */
-static cano_status show(cano_queue *q, const delivery *d, cano_item *item)
+static cano_status show(cano_shared *q, const delivery *d, cano_item *item)
 {
     void *data = d->copy;
     if (data != NULL && d->page != CANO_NO_PAGE) {
@@ -595,7 +595,7 @@ static cano_status show(cano_queue *q, const delivery *d, cano_item *item)
     return CANO_OK;
 }
 
-static void keep_view(cano_queue *q, const delivery *d, const cano_item *item)
+static void keep_view(cano_shared *q, const delivery *d, const cano_item *item)
 {
     cano_view view = { item->data, d->size, d->page, d->copy != NULL ? CANO_VIEW_COPY : CANO_VIEW_BORROWED };
     if (d->copy != NULL && d->page != CANO_NO_PAGE) {
@@ -607,7 +607,7 @@ static void keep_view(cano_queue *q, const delivery *d, const cano_item *item)
     cano_latch_open(&q->latch);
 }
 
-static void keep_lease(cano_queue *q, const delivery *d)
+static void keep_lease(cano_shared *q, const delivery *d)
 {
     cano_latch_close(&q->latch);
     cano_held_add(&q->held, d->entry, d->task & CANO_SERIAL_MASK, cano_thread_self());
@@ -615,10 +615,10 @@ static void keep_lease(cano_queue *q, const delivery *d)
     cano_latch_open(&q->latch);
 }
 
-typedef cano_status (*repeater)(cano_queue *q, action act, void *context, int64_t deadline);
+typedef cano_status (*repeater)(cano_shared *q, action act, void *context, int64_t deadline);
 
 /* Take as a view by the given action, which fills a one. */
-static cano_status take_by(cano_queue *q, repeater again, action act, cano_item *item, int64_t deadline)
+static cano_status take_by(cano_shared *q, repeater again, action act, cano_item *item, int64_t deadline)
 {
     cano_latch_close(&q->latch);
     cano_status status = cano_views_prepare(&q->views);
@@ -648,13 +648,13 @@ static cano_status take_by(cano_queue *q, repeater again, action act, cano_item 
     return status;
 }
 
-cano_status cano_shared_take(cano_queue *q, cano_item *item, int64_t deadline)
+cano_status cano_shared_take(cano_shared *q, cano_item *item, int64_t deadline)
 {
     look_now_and_then(q);
     return take_by(q, repeat, act_one, item, deadline);
 }
 
-void cano_shared_release_view(cano_queue *q, cano_item *item)
+void cano_shared_release_view(cano_shared *q, cano_item *item)
 {
     cano_view view;
     cano_latch_close(&q->latch);
@@ -671,7 +671,7 @@ void cano_shared_release_view(cano_queue *q, cano_item *item)
 
 /* ---- dead letters ---- */
 
-static cano_status act_dead(cano_queue *q, void *context)
+static cano_status act_dead(cano_shared *q, void *context)
 {
     one *o = context;
     cano_queue_memory *m = &q->memory;
@@ -697,14 +697,14 @@ static cano_status act_dead(cano_queue *q, void *context)
     }
 }
 
-static bool has_dead(cano_queue *q, void *context)
+static bool has_dead(cano_shared *q, void *context)
 {
     (void)context;
     uint64_t seen;
     return cano_ledger_find_dead(&q->memory.ledger, &seen) != CANO_NO_ENTRY;
 }
 
-static cano_status repeat_for_dead(cano_queue *q, action act, void *context, int64_t deadline)
+static cano_status repeat_for_dead(cano_shared *q, action act, void *context, int64_t deadline)
 {
     cano_waiting w = { .deadline = deadline, .no_spin = true };
     for (;;) {
@@ -720,7 +720,7 @@ static cano_status repeat_for_dead(cano_queue *q, action act, void *context, int
     }
 }
 
-cano_status cano_shared_dead_get(cano_queue *q, cano_item *item, int64_t deadline)
+cano_status cano_shared_dead_get(cano_shared *q, cano_item *item, int64_t deadline)
 {
     return take_by(q, repeat_for_dead, act_dead, item, deadline);
 }

@@ -44,7 +44,7 @@ static cano_status job_begin(job *j, const cano_slice *slices, size_t count)
     return CANO_OK;
 }
 
-static void job_end(cano_queue *q, job *j, cano_status status)
+static void job_end(cano_shared *q, job *j, cano_status status)
 {
     for (size_t i = 0; status != CANO_OK && !j->is_reserved && i < j->count; i++) {
         cano_arena_free(&q->memory.arena, j->pages[i]);
@@ -59,7 +59,7 @@ static uint64_t record_size(const job *j, size_t i)
 
 /* ---- does it fit? ---- */
 
-static bool fits_in_pages(const cano_queue *q, const job *j)
+static bool fits_in_pages(const cano_shared *q, const job *j)
 {
     uint64_t pages = 0;
     for (size_t i = 0; i < j->count; i++) {
@@ -72,13 +72,13 @@ static bool fits_in_pages(const cano_queue *q, const job *j)
 
 /* Units to keep for those still to come when a record larger than its share goes into the ring: a share each, and the padding
  * that one of them may need at the end of the ring. Records within their share always fit. */
-static uint64_t kept_units(const cano_queue *q, uint64_t largest, int64_t left)
+static uint64_t kept_units(const cano_shared *q, uint64_t largest, int64_t left)
 {
     const uint64_t share = q->memory.geometry.reserve_units;
     return largest > share && left > 0 ? ((uint64_t)left + 1) * share : 0;
 }
 
-static bool fits_in_empty_ring(const cano_queue *q, const job *j)
+static bool fits_in_empty_ring(const cano_shared *q, const job *j)
 {
     const cano_geometry *g = &q->memory.geometry;
     const int64_t left = (int64_t)q->memory.limits.max_items - (int64_t)j->count;
@@ -96,7 +96,7 @@ static bool fits_in_empty_ring(const cano_queue *q, const job *j)
 }
 
 /* What can never fit is told at once. */
-static cano_status check_sizes(const cano_queue *q, const job *j)
+static cano_status check_sizes(const cano_shared *q, const job *j)
 {
     const cano_queue_limits *limits = &q->memory.limits;
     if (j->count > limits->max_items) {
@@ -116,7 +116,7 @@ static cano_status check_sizes(const cano_queue *q, const job *j)
 
 /* Which messages must go into blocks: those too large for the ring, or, when the ring is short, all that are larger than a
  * reference to them. Sets sizes; returns how many. */
-static size_t want_blocks(const cano_queue *q, job *j, bool ring_is_short)
+static size_t want_blocks(const cano_shared *q, job *j, bool ring_is_short)
 {
     const uint64_t largest = ring_is_short ? sizeof(cano_block_reference) : q->memory.geometry.inline_max;
     size_t wanted = 0;
@@ -128,7 +128,7 @@ static size_t want_blocks(const cano_queue *q, job *j, bool ring_is_short)
     return wanted;
 }
 
-static cano_status take_blocks(cano_queue *q, job *j, int64_t deadline)
+static cano_status take_blocks(cano_shared *q, job *j, int64_t deadline)
 {
     cano_status status = cano_arena_take_many(&q->memory.arena, j->sizes, j->taken, j->count, deadline);
     for (size_t i = 0; status == CANO_OK && i < j->count; i++) {
@@ -145,7 +145,7 @@ typedef struct page_question {
     cano_status status;
 } page_question;
 
-static bool try_blocks(cano_queue *q, void *context)
+static bool try_blocks(cano_shared *q, void *context)
 {
     page_question *question = context;
     question->status = take_blocks(q, question->j, cano_os_now() + 1000);
@@ -154,7 +154,7 @@ static bool try_blocks(cano_queue *q, void *context)
 
 /* Take blocks for all that sizes asks for, or wait a slice for pages: CANO_ETIMEOUT only when the deadline has passed;
  * *got false: look at the ring again first, it may have room by now. */
-static cano_status get_blocks(cano_queue *q, job *j, cano_waiting *w, bool *got)
+static cano_status get_blocks(cano_shared *q, job *j, cano_waiting *w, bool *got)
 {
     page_question question = { j, CANO_ETIMEOUT };
     *got = try_blocks(q, &question);
@@ -177,7 +177,7 @@ typedef struct room {
     bool units; /* the ring has room, also for the references of those still to come */
 } room;
 
-static uint64_t end_of(const cano_queue *q, const job *j, uint64_t position, uint64_t *largest)
+static uint64_t end_of(const cano_shared *q, const job *j, uint64_t position, uint64_t *largest)
 {
     *largest = 0;
     for (size_t i = 0; i < j->count; i++) {
@@ -188,7 +188,7 @@ static uint64_t end_of(const cano_queue *q, const job *j, uint64_t position, uin
     return position;
 }
 
-static room measure(const cano_queue *q, const job *j, uint64_t tail, uint64_t head)
+static room measure(const cano_shared *q, const job *j, uint64_t tail, uint64_t head)
 {
     const cano_queue_limits *limits = &q->memory.limits;
     const int64_t queued = cano_commit_items(head, tail) + (int64_t)cano_ledger_returned_count(&q->memory.ledger);
@@ -202,7 +202,7 @@ static room measure(const cano_queue *q, const job *j, uint64_t tail, uint64_t h
 }
 
 /* The putters' own copy of head is enough as long as it says that there is room. */
-static room find_room(cano_queue *q, const job *j)
+static room find_room(cano_shared *q, const job *j)
 {
     cano_queue_shared *s = q->memory.shared;
     const uint64_t tail = atomic_load_explicit(&s->tail, memory_order_relaxed); /* only putters write it, under this lock */
@@ -217,7 +217,7 @@ static room find_room(cano_queue *q, const job *j)
 }
 
 /* Blocks become the queue's before the store that shows them; afterwards we never touch them. */
-static cano_status give_blocks(cano_queue *q, const job *j)
+static cano_status give_blocks(cano_shared *q, const job *j)
 {
     for (size_t i = 0; i < j->count; i++) {
         if (j->pages[i] == CANO_NO_PAGE) {
@@ -247,7 +247,7 @@ static void append(cano_ring_batch *batch, const job *j, size_t i)
     }
 }
 
-static void move_tail(cano_queue *q, uint64_t position, uint64_t count)
+static void move_tail(cano_shared *q, uint64_t position, uint64_t count)
 {
     cano_queue_shared *s = q->memory.shared;
     const uint64_t next = cano_commit_word(position, count);
@@ -256,7 +256,7 @@ static void move_tail(cano_queue *q, uint64_t position, uint64_t count)
     atomic_store_explicit(&s->put_total, cano_commit_total(total, next), memory_order_relaxed);
 }
 
-static cano_status publish(cano_queue *q, const job *j, uint64_t tail)
+static cano_status publish(cano_shared *q, const job *j, uint64_t tail)
 {
     const cano_status status = give_blocks(q, j);
     if (status != CANO_OK) {
@@ -272,7 +272,7 @@ static cano_status publish(cano_queue *q, const job *j, uint64_t tail)
 }
 
 /* One participant puts, where that was declared: the first, until it has gone. */
-static cano_status claim_single(cano_queue *q)
+static cano_status claim_single(cano_shared *q)
 {
     if ((q->memory.limits.flags & CANO_SINGLE_PUTTER) == 0) {
         return CANO_OK;
@@ -291,7 +291,7 @@ static cano_status claim_single(cano_queue *q)
 
 typedef enum outcome { DONE, FAILED, NO_ITEMS, NO_UNITS } outcome;
 
-static outcome try_publish(cano_queue *q, const job *j, uint64_t *head, cano_status *status)
+static outcome try_publish(cano_shared *q, const job *j, uint64_t *head, cano_status *status)
 {
     if (atomic_load_explicit(&q->memory.shared->shutdown, memory_order_relaxed) != 0) { /* stored under this lock */
         *status = CANO_ECLOSED;
@@ -315,7 +315,7 @@ static outcome try_publish(cano_queue *q, const job *j, uint64_t *head, cano_sta
 
 /* ---- waiting for room ---- */
 
-static bool below_max(const cano_queue *q)
+static bool below_max(const cano_shared *q)
 {
     const cano_queue_shared *s = q->memory.shared;
     const uint64_t head = atomic_load_explicit(&s->head, memory_order_acquire);
@@ -323,7 +323,7 @@ static bool below_max(const cano_queue *q)
 }
 
 /* Has anything been taken since room was looked for? */
-static bool has_moved(cano_queue *q, void *head)
+static bool has_moved(cano_shared *q, void *head)
 {
     const cano_queue_shared *s = q->memory.shared;
     return atomic_load_explicit(&s->head, memory_order_acquire) != *(const uint64_t *)head
@@ -332,7 +332,7 @@ static bool has_moved(cano_queue *q, void *head)
 
 /* Say at which head count waking is worth it: when half of what is queued now has gone, or at once if somebody else already
  * waits for less. A wake per message is what makes a full queue slow. */
-static void want_room(cano_queue *q, size_t count)
+static void want_room(cano_shared *q, size_t count)
 {
     cano_queue_shared *s = q->memory.shared;
     const uint64_t head = atomic_load_explicit(&s->head, memory_order_relaxed);
@@ -345,7 +345,7 @@ static void want_room(cano_queue *q, size_t count)
 }
 
 /* One who has slept tells the next: the one wake it got may have been meant for several. */
-static void pass_on(cano_queue *q, const cano_waiting *w)
+static void pass_on(cano_shared *q, const cano_waiting *w)
 {
     if (w->slept && below_max(q)) {
         cano_queue_shared *s = q->memory.shared;
@@ -356,7 +356,7 @@ static void pass_on(cano_queue *q, const cano_waiting *w)
     }
 }
 
-static cano_status run(cano_queue *q, job *j, int64_t deadline)
+static cano_status run(cano_shared *q, job *j, int64_t deadline)
 {
     cano_waiting w = { .deadline = deadline };
     bool ring_is_short = false;
@@ -406,7 +406,7 @@ static cano_status run(cano_queue *q, job *j, int64_t deadline)
 
 /* ---- the usual case: one message, into the ring, the lock is free and there is room ---- */
 
-static bool has_room_for(const cano_queue *q, uint64_t units, uint64_t tail, uint64_t *at)
+static bool has_room_for(const cano_shared *q, uint64_t units, uint64_t tail, uint64_t *at)
 {
     const cano_queue_shared *s = q->memory.shared;
     const uint64_t head = atomic_load_explicit(&s->head_seen, memory_order_relaxed);
@@ -421,7 +421,7 @@ static bool has_room_for(const cano_queue *q, uint64_t units, uint64_t tail, uin
 }
 
 /* False: nothing was done, go the long way. */
-static bool put_at_once(cano_queue *q, const cano_slice *slice, cano_status *status)
+static bool put_at_once(cano_shared *q, const cano_slice *slice, cano_status *status)
 {
     cano_queue_memory *m = &q->memory;
     if (slice->size > m->limits.max_bytes || slice->size > m->geometry.inline_max
@@ -447,7 +447,7 @@ static bool put_at_once(cano_queue *q, const cano_slice *slice, cano_status *sta
     return fits || *status != CANO_OK;
 }
 
-cano_status cano_shared_put(cano_queue *q, const cano_slice *slices, size_t count, int64_t deadline)
+cano_status cano_shared_put(cano_shared *q, const cano_slice *slices, size_t count, int64_t deadline)
 {
     job j;
     cano_status status;
@@ -474,14 +474,14 @@ typedef struct reservation {
     cano_status status;
 } reservation;
 
-static bool try_reserve(cano_queue *q, void *context)
+static bool try_reserve(cano_shared *q, void *context)
 {
     reservation *r = context;
     r->status = cano_arena_take(&q->memory.arena, r->size, true, cano_os_now() + 1000, &r->page);
     return r->status != CANO_ETIMEOUT;
 }
 
-static cano_status reserve(cano_queue *q, reservation *r, int64_t deadline)
+static cano_status reserve(cano_shared *q, reservation *r, int64_t deadline)
 {
     cano_waiting w = { .deadline = deadline, .no_spin = true };
     while (!try_reserve(q, r)) {
@@ -500,7 +500,7 @@ static cano_status reserve(cano_queue *q, reservation *r, int64_t deadline)
     return r->status;
 }
 
-cano_status cano_shared_reserve(cano_queue *q, uint64_t size, void **memory, int64_t deadline)
+cano_status cano_shared_reserve(cano_shared *q, uint64_t size, void **memory, int64_t deadline)
 {
     if (size > q->memory.limits.max_bytes) {
         return CANO_ETOOBIG;
@@ -532,7 +532,7 @@ cano_status cano_shared_reserve(cano_queue *q, uint64_t size, void **memory, int
 }
 
 /* Take a reservation off the list, keeping the promise of a place in it. */
-static bool claim_reservation(cano_queue *q, const void *memory, cano_view *view)
+static bool claim_reservation(cano_shared *q, const void *memory, cano_view *view)
 {
     cano_latch_close(&q->latch);
     const bool found = cano_views_remove(&q->views, memory, true, view);
@@ -541,7 +541,7 @@ static bool claim_reservation(cano_queue *q, const void *memory, cano_view *view
     return found;
 }
 
-static void settle_reservation(cano_queue *q, cano_view view, bool stays)
+static void settle_reservation(cano_shared *q, cano_view view, bool stays)
 {
     cano_latch_close(&q->latch);
     if (stays) {
@@ -552,7 +552,7 @@ static void settle_reservation(cano_queue *q, cano_view view, bool stays)
     cano_latch_open(&q->latch);
 }
 
-cano_status cano_shared_commit(cano_queue *q, void *memory, uint64_t size, int64_t deadline)
+cano_status cano_shared_commit(cano_shared *q, void *memory, uint64_t size, int64_t deadline)
 {
     cano_view view;
     if (!claim_reservation(q, memory, &view)) {
@@ -572,7 +572,7 @@ cano_status cano_shared_commit(cano_queue *q, void *memory, uint64_t size, int64
     return status;
 }
 
-void cano_shared_cancel(cano_queue *q, void *memory)
+void cano_shared_cancel(cano_shared *q, void *memory)
 {
     cano_view view;
     if (claim_reservation(q, memory, &view)) {

@@ -14,7 +14,7 @@
 
 /* Looking again for a while is cheaper than sleeping when the other side is awake; how long is learnt: doubled by success,
  * halved by failure. */
-static bool spin(cano_queue *q, cano_question changed, void *context)
+static bool spin(cano_shared *q, cano_question changed, void *context)
 {
     const uint32_t spins = atomic_load_explicit(&q->spins, memory_order_relaxed);
     const uint32_t limit = spins < SPINS_LEAST ? SPINS_LEAST : spins;
@@ -29,7 +29,7 @@ static bool spin(cano_queue *q, cano_question changed, void *context)
     return false;
 }
 
-static int64_t sleep_until(cano_queue *q, cano_waiting *w, int64_t now)
+static int64_t sleep_until(cano_shared *q, cano_waiting *w, int64_t now)
 {
     w->slice = w->slice == 0 ? FIRST_SLICE : w->slice * 3 < LONGEST_SLICE ? w->slice * 3 : LONGEST_SLICE;
     int64_t until = now + w->slice < w->deadline ? now + w->slice : w->deadline;
@@ -40,14 +40,14 @@ static int64_t sleep_until(cano_queue *q, cano_waiting *w, int64_t now)
     return until;
 }
 
-static void sleep_on(cano_queue *q, cano_event *event, uint32_t armed, int64_t until)
+static void sleep_on(cano_shared *q, cano_event *event, uint32_t armed, int64_t until)
 {
     cano_presence_set(&q->presence, CANO_ASLEEP);
     cano_os_wait(&q->memory.segment, event, armed, until);
     cano_presence_set(&q->presence, CANO_ACTIVE);
 }
 
-cano_status cano_shared_wait(cano_queue *q, cano_waiting *w, cano_event *event, cano_question changed, void *context)
+cano_status cano_shared_wait(cano_shared *q, cano_waiting *w, cano_event *event, cano_question changed, void *context)
 {
     if (cano_shared_in_lock(q)) {
         return CANO_ETIMEOUT; /* nothing can change while we hold both locks */
@@ -80,24 +80,24 @@ cano_status cano_shared_wait(cano_queue *q, cano_waiting *w, cano_event *event, 
 
 /* ---- looking without a lock ---- */
 
-static uint64_t load_head(const cano_queue *q)
+static uint64_t load_head(const cano_shared *q)
 {
     /* acquire: pairs with the getters' release; entries prepared before it are visible */
     return atomic_load_explicit(&q->memory.shared->head, memory_order_acquire);
 }
 
-static uint64_t load_tail(const cano_queue *q)
+static uint64_t load_tail(const cano_shared *q)
 {
     return atomic_load_explicit(&q->memory.shared->tail, memory_order_acquire); /* pairs with the putters' release */
 }
 
-static uint32_t load_shutdown(const cano_queue *q)
+static uint32_t load_shutdown(const cano_shared *q)
 {
     return atomic_load_explicit(&q->memory.shared->shutdown, memory_order_acquire); /* pairs with the release in shutdown */
 }
 
 /* Does a record lie at head? Read head, header, head: a stale head may point at anything. */
-static bool ring_has_items(const cano_queue *q)
+static bool ring_has_items(const cano_shared *q)
 {
     for (int i = 0; i < UNCHANGED_TRIES; i++) {
         const uint64_t head = load_head(q);
@@ -111,13 +111,13 @@ static bool ring_has_items(const cano_queue *q)
     return true;
 }
 
-bool cano_shared_has_items(cano_queue *q)
+bool cano_shared_has_items(cano_shared *q)
 {
     return ring_has_items(q) || cano_ledger_returned_count(&q->memory.ledger) != 0;
 }
 
 /* One has existed and none lives. A hand-over between two of them would be missed by one look at the roster: ever tells. */
-static bool last_putter_has_left(const cano_queue *q)
+static bool last_putter_has_left(const cano_shared *q)
 {
     for (;;) {
         const uint32_t ever = atomic_load_explicit(&q->memory.shared->ever, memory_order_acquire);
@@ -130,7 +130,7 @@ static bool last_putter_has_left(const cano_queue *q)
     }
 }
 
-bool cano_shared_has_ended(cano_queue *q)
+bool cano_shared_has_ended(cano_shared *q)
 {
     return load_shutdown(q) != 0
         || ((q->memory.limits.flags & CANO_END_WHEN_NO_PUTTER) != 0 && last_putter_has_left(q));
@@ -138,7 +138,7 @@ bool cano_shared_has_ended(cano_queue *q)
 
 /* ---- waking ---- */
 
-void cano_shared_after_get(cano_queue *q, uint64_t head, bool returned)
+void cano_shared_after_get(cano_shared *q, uint64_t head, bool returned)
 {
     cano_queue_shared *s = q->memory.shared;
     if (cano_event_is_armed(&s->room_event)) {
@@ -150,7 +150,7 @@ void cano_shared_after_get(cano_queue *q, uint64_t head, bool returned)
     cano_event_wake(&q->memory.segment, &s->page_event, 1);
 }
 
-void cano_shared_after_put(cano_queue *q, size_t count)
+void cano_shared_after_put(cano_shared *q, size_t count)
 {
     cano_queue_memory_wake_getters(&q->memory, count > 1 ? UINT32_MAX : 1);
 }
@@ -158,7 +158,7 @@ void cano_shared_after_put(cano_queue *q, size_t count)
 /* ---- sizes ---- */
 
 /* Committed items between head and the end of the walk from tail, if neither moved meanwhile. */
-static bool count_unchanged(const cano_queue *q, uint64_t *items)
+static bool count_unchanged(const cano_shared *q, uint64_t *items)
 {
     const uint64_t head = load_head(q);
     const uint64_t tail = load_tail(q);
@@ -171,7 +171,7 @@ static bool count_unchanged(const cano_queue *q, uint64_t *items)
     return true;
 }
 
-static cano_status lock_both(cano_queue *q, int64_t deadline)
+static cano_status lock_both(cano_shared *q, int64_t deadline)
 {
     cano_queue_memory *m = &q->memory;
     cano_status status = cano_shared_acquire(q, &m->put_lock, deadline);
@@ -185,14 +185,14 @@ static cano_status lock_both(cano_queue *q, int64_t deadline)
     return status;
 }
 
-static cano_status unlock_both(cano_queue *q)
+static cano_status unlock_both(cano_shared *q)
 {
     const cano_status get = cano_shared_release(q, &q->memory.get_lock);
     const cano_status put = cano_shared_release(q, &q->memory.put_lock);
     return get != CANO_OK ? get : put;
 }
 
-static cano_status count_ring(cano_queue *q, uint64_t *items)
+static cano_status count_ring(cano_shared *q, uint64_t *items)
 {
     for (int i = 0; i < UNCHANGED_TRIES; i++) {
         if (count_unchanged(q, items)) {
@@ -208,12 +208,12 @@ static cano_status count_ring(cano_queue *q, uint64_t *items)
     return status != CANO_OK ? status : unlocked;
 }
 
-static bool is_immediate(const cano_queue *q)
+static bool is_immediate(const cano_shared *q)
 {
     return (load_shutdown(q) & CANO_SHUT_IMMEDIATE) != 0;
 }
 
-cano_status cano_shared_qsize(cano_queue *q, uint64_t *items)
+cano_status cano_shared_qsize(cano_shared *q, uint64_t *items)
 {
     if (is_immediate(q)) {
         *items = 0; /* discarded, whether or not somebody has got round to it */
@@ -227,7 +227,7 @@ cano_status cano_shared_qsize(cano_queue *q, uint64_t *items)
     return status;
 }
 
-cano_status cano_shared_unfinished(cano_queue *q, uint64_t *count)
+cano_status cano_shared_unfinished(cano_shared *q, uint64_t *count)
 {
     for (int i = 0;; i++) {
         const uint64_t head = load_head(q);
@@ -248,13 +248,13 @@ cano_status cano_shared_unfinished(cano_queue *q, uint64_t *count)
     }
 }
 
-static uint64_t bytes_in_use(const cano_queue *q)
+static uint64_t bytes_in_use(const cano_shared *q)
 {
     const int64_t units = cano_commit_units(load_head(q), load_tail(q));
     return units > 0 ? (uint64_t)units * CANO_RING_UNIT : 0;
 }
 
-cano_status cano_shared_stat(cano_queue *q, cano_queue_info *info)
+cano_status cano_shared_stat(cano_shared *q, cano_queue_info *info)
 {
     const cano_queue_shared *s = q->memory.shared;
     cano_queue_info result = { .size = info->size, .flags = q->memory.limits.flags };
@@ -288,7 +288,7 @@ cano_status cano_shared_stat(cano_queue *q, cano_queue_info *info)
 
 /* Both locks, in turns: who waits for the second gives the first back after a slice and begins with the one that was missing,
  * so that one stopped getter does not stop all putters. */
-static cano_status take_both(cano_queue *q, int64_t deadline)
+static cano_status take_both(cano_shared *q, int64_t deadline)
 {
     const cano_lock *first = &q->memory.put_lock;
     const cano_lock *second = &q->memory.get_lock;
@@ -315,7 +315,7 @@ static cano_status take_both(cano_queue *q, int64_t deadline)
     }
 }
 
-cano_status cano_shared_lock(cano_queue *q, int64_t deadline)
+cano_status cano_shared_lock(cano_shared *q, int64_t deadline)
 {
     if (cano_shared_in_lock(q)) {
         q->depth++;
@@ -331,7 +331,7 @@ cano_status cano_shared_lock(cano_queue *q, int64_t deadline)
     return status;
 }
 
-cano_status cano_shared_unlock(cano_queue *q)
+cano_status cano_shared_unlock(cano_shared *q)
 {
     if (!cano_shared_in_lock(q)) {
         return CANO_ENOTHELD;
@@ -348,7 +348,7 @@ cano_status cano_shared_unlock(cano_queue *q)
 
 /* ---- shutdown ---- */
 
-cano_status cano_shared_shutdown(cano_queue *q, bool immediate)
+cano_status cano_shared_shutdown(cano_shared *q, bool immediate)
 {
     cano_queue_memory *m = &q->memory;
     cano_status status = cano_shared_acquire(q, &m->put_lock, CANO_OS_NEVER);
@@ -379,7 +379,7 @@ cano_status cano_shared_shutdown(cano_queue *q, bool immediate)
 /* ---- the native handle ---- */
 
 /* Put our bell up, then look: what came before is seen, what comes later rings. */
-cano_status cano_shared_arm_bell(cano_queue *q, bool *ready)
+cano_status cano_shared_arm_bell(cano_shared *q, bool *ready)
 {
     cano_queue_memory *m = &q->memory;
     cano_os_bell_clear(q->bell);
@@ -390,7 +390,7 @@ cano_status cano_shared_arm_bell(cano_queue *q, bool *ready)
     return CANO_OK;
 }
 
-static cano_status open_bell(cano_queue *q)
+static cano_status open_bell(cano_shared *q)
 {
     char name[64];
     cano_queue_memory_bell_name(&q->memory, q->memory.me, name);
@@ -402,7 +402,7 @@ static cano_status open_bell(cano_queue *q)
     return status;
 }
 
-cano_status cano_shared_native(cano_queue *q, cano_native *native)
+cano_status cano_shared_native(cano_shared *q, cano_native *native)
 {
     cano_latch_close(&q->latch);
     const cano_status status = q->bell != CANO_OS_NONE ? CANO_OK : open_bell(q);

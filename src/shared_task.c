@@ -13,7 +13,7 @@ typedef struct task {
 } task;
 
 /* Take the task off this process's list; whoever does it is the only one to end it. CANO_ENOTHELD. */
-static cano_status claim(cano_queue *q, const cano_item *item, task *t)
+static cano_status claim(cano_shared *q, const cano_item *item, task *t)
 {
     void *copy = NULL;
     cano_latch_close(&q->latch);
@@ -50,7 +50,7 @@ static bool keeps_waiting(cano_task_word t, bool immediate)
 }
 
 /* No entry keeps join waiting. mixed: a digest of the words of the dead letters. */
-static bool no_entry_waits(const cano_queue *q, bool immediate, uint64_t *mixed)
+static bool no_entry_waits(const cano_shared *q, bool immediate, uint64_t *mixed)
 {
     *mixed = 0;
     for (uint32_t entry = 0; entry < q->memory.ledger.count; entry++) {
@@ -69,7 +69,7 @@ static bool no_entry_waits(const cano_queue *q, bool immediate, uint64_t *mixed)
 /* Read in exactly this order: head, entries, the header at head, head again, the dead letters again. Then there was an instant,
  * the reading of the header, at which all was done: a task that moved from ring to entry meanwhile has moved head, and a dead
  * letter that was queued afresh has another serial. */
-bool cano_shared_is_done(cano_queue *q)
+bool cano_shared_is_done(cano_shared *q)
 {
     const cano_queue_shared *s = q->memory.shared;
     const bool immediate = (atomic_load_explicit(&s->shutdown, memory_order_acquire) & CANO_SHUT_IMMEDIATE) != 0;
@@ -92,13 +92,13 @@ bool cano_shared_is_done(cano_queue *q)
     return no_entry_waits(q, false, &after) && before == after;
 }
 
-static bool is_done(cano_queue *q, void *context)
+static bool is_done(cano_shared *q, void *context)
 {
     (void)context;
     return cano_shared_is_done(q);
 }
 
-static void tell_joiners(cano_queue *q, bool even_if_not_done)
+static void tell_joiners(cano_shared *q, bool even_if_not_done)
 {
     atomic_thread_fence(memory_order_seq_cst); /* behind the swap of the entry; pairs with the fence of cano_event_arm */
     cano_event *event = &q->memory.shared->done_event;
@@ -109,7 +109,7 @@ static void tell_joiners(cano_queue *q, bool even_if_not_done)
 
 /* The task's blocks become ours first (dying then leaves them reachable from the entry, which comes back), then the entry is
  * free, then the blocks. */
-cano_status cano_shared_task_done(cano_queue *q, const cano_item *item)
+cano_status cano_shared_task_done(cano_shared *q, const cano_item *item)
 {
     cano_queue_memory *m = &q->memory;
     task t;
@@ -135,7 +135,7 @@ cano_status cano_shared_task_done(cano_queue *q, const cano_item *item)
     return CANO_OK;
 }
 
-cano_status cano_shared_join(cano_queue *q, int64_t deadline)
+cano_status cano_shared_join(cano_shared *q, int64_t deadline)
 {
     cano_waiting w = { .deadline = deadline, .no_spin = true };
     while (!cano_shared_is_done(q)) {
@@ -151,7 +151,7 @@ cano_status cano_shared_join(cano_queue *q, int64_t deadline)
 
 /* A dead letter begins anew: a number of its own, so that join's second look at it sees the difference. Under the getters'
  * lock, where numbers are given out. */
-static cano_status revive(cano_queue *q, const task *t, cano_task_word *next)
+static cano_status revive(cano_shared *q, const task *t, cano_task_word *next)
 {
     cano_queue_memory *m = &q->memory;
     const cano_status status = cano_shared_acquire(q, &m->get_lock, CANO_OS_NEVER);
@@ -168,14 +168,14 @@ static cano_status revive(cano_queue *q, const task *t, cano_task_word *next)
     return swapped ? released : CANO_ECORRUPT;
 }
 
-static void set_delay(cano_queue *q, uint32_t entry, int64_t delay)
+static void set_delay(cano_shared *q, uint32_t entry, int64_t delay)
 {
     cano_ledger_entry *e = &q->memory.ledger.entries[entry];
     e->delay_set = (uint64_t)cano_os_now(); /* both before the swap that says DELAYED */
     e->delay = (uint64_t)delay;
 }
 
-static void announce(cano_queue *q, uint32_t entry, cano_task_word next)
+static void announce(cano_shared *q, uint32_t entry, cano_task_word next)
 {
     cano_queue_memory *m = &q->memory;
     if (next.state == CANO_TASK_DELAYED) {
@@ -189,7 +189,7 @@ static void announce(cano_queue *q, uint32_t entry, cano_task_word next)
     cano_queue_memory_wake_getters(m, 1); /* also for a delayed one: somebody must know when to wake */
 }
 
-cano_status cano_shared_give_back(cano_queue *q, const cano_item *item, int64_t delay)
+cano_status cano_shared_give_back(cano_shared *q, const cano_item *item, int64_t delay)
 {
     task t;
     cano_status status = claim(q, item, &t);
