@@ -71,7 +71,8 @@ static bool fits_in_pages(const cano_shared *q, const job *j)
 }
 
 /* Units to keep for those still to come when a record larger than its share goes into the ring: a share each, and the padding
- * that one of them may need at the end of the ring. Records within their share always fit. */
+ * that one of them may need at the end of the ring. Records within their share always fit. How many may come is counted from
+ * head as it is: by a copy that lags behind they would be too few, so there it is all of max_items. */
 static uint64_t kept_units(const cano_shared *q, uint64_t largest, int64_t left)
 {
     const uint64_t share = q->memory.geometry.reserve_units;
@@ -188,17 +189,19 @@ static uint64_t end_of(const cano_shared *q, const job *j, uint64_t position, ui
     return position;
 }
 
-static room measure(const cano_shared *q, const job *j, uint64_t tail, uint64_t head)
+static room measure(const cano_shared *q, const job *j, uint64_t tail, uint64_t head, bool is_copy)
 {
     const cano_queue_limits *limits = &q->memory.limits;
-    const int64_t queued = cano_commit_items(head, tail) + (int64_t)cano_ledger_returned_count(&q->memory.ledger);
-    const int64_t left = (int64_t)limits->max_items - (int64_t)j->count - queued;
+    const int64_t room_for = (int64_t)limits->max_items - (int64_t)j->count;
+    const int64_t in_ring = cano_commit_items(head, tail);
+    const int64_t left = room_for - in_ring - (int64_t)cano_ledger_returned_count(&q->memory.ledger);
+    const int64_t to_come = is_copy ? room_for : room_for - in_ring;
     const int64_t used = cano_commit_units(head, tail);
     const uint64_t start = cano_commit_position(tail);
     uint64_t largest;
     const uint64_t needed = end_of(q, j, start, &largest) - start + 1;
     const uint64_t free_units = used >= 0 ? q->memory.ring.units - (uint64_t)used : q->memory.ring.units;
-    return (room){ tail, left >= 0, needed + kept_units(q, largest, left) <= free_units };
+    return (room){ tail, left >= 0, needed + kept_units(q, largest, to_come) <= free_units };
 }
 
 /* The putters' own copy of head is enough as long as it says that there is room. */
@@ -206,12 +209,12 @@ static room find_room(cano_shared *q, const job *j)
 {
     cano_queue_shared *s = q->memory.shared;
     const uint64_t tail = atomic_load_explicit(&s->tail, memory_order_relaxed); /* only putters write it, under this lock */
-    room r = measure(q, j, tail, atomic_load_explicit(&s->head_seen, memory_order_relaxed));
+    room r = measure(q, j, tail, atomic_load_explicit(&s->head_seen, memory_order_relaxed), true);
     if (!r.items || !r.units) {
         /* acquire: pairs with the getters' release of head; their reads of a record come before our overwriting it */
         const uint64_t head = atomic_load_explicit(&s->head, memory_order_acquire);
         atomic_store_explicit(&s->head_seen, head, memory_order_relaxed);
-        r = measure(q, j, tail, head);
+        r = measure(q, j, tail, head, false);
     }
     return r;
 }
@@ -414,7 +417,7 @@ static bool has_room_for(const cano_shared *q, uint64_t units, uint64_t tail, ui
     const int64_t used = cano_commit_units(head, tail);
     const uint64_t start = cano_commit_position(tail);
     *at = cano_ring_place(&q->memory.ring, start, units);
-    const uint64_t needed = *at - start + units + 1 + kept_units(q, units, left);
+    const uint64_t needed = *at - start + units + 1 + kept_units(q, units, (int64_t)q->memory.limits.max_items - 1);
     return left >= 0 && used >= 0 && needed + (uint64_t)used <= q->memory.ring.units
         && atomic_load_explicit(&s->orphan_hint, memory_order_relaxed) == 0
         && atomic_load_explicit(&s->shutdown, memory_order_relaxed) == 0;
