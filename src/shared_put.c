@@ -59,17 +59,6 @@ static uint64_t record_size(const job *j, size_t i)
 
 /* ---- does it fit? ---- */
 
-static bool fits_in_pages(const cano_shared *q, const job *j)
-{
-    uint64_t pages = 0;
-    for (size_t i = 0; i < j->count; i++) {
-        if (j->slices[i].size > sizeof(cano_block_reference)) {
-            pages += cano_arena_pages(&q->memory.arena, j->slices[i].size);
-        }
-    }
-    return pages <= q->memory.geometry.page_count;
-}
-
 /* Units to keep for those still to come when a record larger than its share goes into the ring: a share each, and the padding
  * that one of them may need at the end of the ring. Records within their share always fit. How many may come is counted from
  * head as it is: by a copy that lags behind they would be too few, so there it is all of max_items. */
@@ -79,21 +68,30 @@ static uint64_t kept_units(const cano_shared *q, uint64_t largest, int64_t left)
     return largest > share && left > 0 ? ((uint64_t)left + 1) * share : 0;
 }
 
-static bool fits_in_empty_ring(const cano_shared *q, const job *j)
+/* Would it fit an empty queue, with what is larger than that in blocks? One record may need padding of almost its own size. */
+static bool fits_empty_queue(const cano_shared *q, const job *j, uint64_t largest_inline)
 {
     const cano_geometry *g = &q->memory.geometry;
-    const int64_t left = (int64_t)q->memory.limits.max_items - (int64_t)j->count;
+    uint64_t pages = 0;
     uint64_t sum = 0;
     uint64_t largest = 0;
     for (size_t i = 0; i < j->count; i++) {
-        const uint64_t units = cano_ring_units_of(j->slices[i].size);
-        if (j->slices[i].size > g->inline_max) {
-            return false;
-        }
+        const uint64_t size = j->slices[i].size;
+        const bool is_inline = size <= largest_inline;
+        const uint64_t units = is_inline ? cano_ring_units_of(size) : CANO_REFERENCE_UNITS;
+        pages += is_inline ? 0 : cano_arena_pages(&q->memory.arena, size);
         sum += units;
         largest = units > largest ? units : largest;
     }
-    return sum + largest + 1 + kept_units(q, largest, left) <= g->ring_units;
+    const int64_t left = (int64_t)q->memory.limits.max_items - (int64_t)j->count;
+    return pages <= g->page_count && sum + largest + 1 + kept_units(q, largest, left) <= g->ring_units;
+}
+
+/* As run() tries it: what may lie in the ring does, or only what is no larger than a reference. */
+static bool fits_in_time(const cano_shared *q, const job *j)
+{
+    return j->count == 1 || fits_empty_queue(q, j, q->memory.geometry.inline_max)
+        || fits_empty_queue(q, j, sizeof(cano_block_reference));
 }
 
 /* What can never fit is told at once. */
@@ -110,7 +108,7 @@ static cano_status check_sizes(const cano_shared *q, const job *j)
         }
         sum += j->slices[i].size;
     }
-    return j->count == 1 || fits_in_pages(q, j) || fits_in_empty_ring(q, j) ? CANO_OK : CANO_ETOOBIG;
+    return fits_in_time(q, j) ? CANO_OK : CANO_ETOOBIG;
 }
 
 /* ---- blocks ---- */
