@@ -14,9 +14,13 @@ static cano_latch all_latch;
 
 /* ---- attach ---- */
 
-/* Count a declared putter: after its slot is live, before its attach returns. */
-static void count_putter(cano_queue_memory *m)
+/* Count a declared putter: after its slot is live, before its attach returns. Twice is once: it is asked whether it is 0, and
+ * whether it has changed. */
+static void count_putter(cano_queue_memory *m, uint32_t role)
 {
+    if ((role & CANO_PUTTER) == 0) {
+        return;
+    }
     uint32_t ever = atomic_load_explicit(&m->shared->ever, memory_order_relaxed);
     /* seq_cst: who reads it, then the roster, then it again, and finds it unchanged, has seen every slot it counts */
     while (ever != UINT32_MAX
@@ -44,12 +48,14 @@ static cano_status take_place(cano_queue_memory *m, uint32_t role, int64_t patie
         if (cano_ledger_give_back_all(&m->ledger, place->slot, true)) {
             cano_ledger_hint(&m->ledger);
         }
-        if ((role & CANO_PUTTER) != 0) {
-            count_putter(m);
-        }
     }
     cano_repair_leave(m);
     return status;
+}
+
+void cano_shared_count_putter(cano_shared *q, uint32_t role)
+{
+    count_putter(&q->memory, role);
 }
 
 cano_status cano_shared_take_place(cano_shared *q, uint32_t role, int64_t patience, cano_queue_place *place)
@@ -71,6 +77,7 @@ static void sit_down(cano_shared *q, const cano_queue_place *place)
     q->lease = place->lease;
     q->base.role = cano_roster_read(&q->memory.roster, place->slot).role;
     cano_queue_memory_act_as(&q->memory, cano_word_of(place->slot, place->generation), &q->presence, &q->kept);
+    count_putter(&q->memory, q->base.role);
     /* release: pairs with the acquire in cano_shared_enter of another thread of a forked child */
     atomic_store_explicit(&q->self, cano_os_self(), memory_order_release);
 }
@@ -157,7 +164,7 @@ static void before_fork(void)
     cano_latch_close(&all_latch);
     for (cano_shared *q = all; q != NULL; q = q->next) {
         if (must_count_child(q) && take_place(&q->memory, q->base.role, FORK_PATIENCE, &q->child) == CANO_OK) {
-            cano_os_lease_for_child(q->child.lease);
+            cano_os_lease_for_child(q->child.lease); /* its parent is a putter already: nothing to count */
         }
     }
 }

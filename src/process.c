@@ -225,6 +225,16 @@ static void close_parcel(spawn_parcel *parcel, bool arrived)
     cano_os_segment_close(&parcel->segment);
 }
 
+/* Only a child that was born is a putter that has existed. */
+static void count_putters(const cano_process_options *options)
+{
+    for (size_t i = 0; i < options->hands_count; i++) {
+        if (options->hands[i].queue != NULL) {
+            cano_queue_place_count(options->hands[i].queue, options->hands[i].role);
+        }
+    }
+}
+
 static cano_status spawn_with_hands(cano_process *process, const char *const *argv, const cano_process_options *options)
 {
     spawn_parcel *parcel = calloc(1, sizeof *parcel);
@@ -236,6 +246,9 @@ static cano_status spawn_with_hands(cano_process *process, const char *const *ar
         status = pack(parcel, options);
         if (status == CANO_OK) {
             status = cano_os_spawn(argv, parcel->hands, parcel->hands_count, &process->pid, &process->ended);
+        }
+        if (status == CANO_OK) {
+            count_putters(options);
         }
         close_parcel(parcel, status == CANO_OK);
     }

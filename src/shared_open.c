@@ -161,6 +161,11 @@ cano_status cano_queue_place_take(cano_queue *queue, uint32_t role, cano_queue_p
     return status;
 }
 
+void cano_queue_place_count(cano_queue *queue, uint32_t role)
+{
+    cano_shared_count_putter((cano_shared *)queue, role);
+}
+
 cano_status cano_queue_adopt(cano_queue **queue, cano_os_handle handle, const cano_queue_place *place,
                              const cano_queue_options *given)
 {

@@ -58,6 +58,7 @@ cano_status cano_shared_open(cano_queue **queue, const char *name, const cano_qu
 /* Make a handle for a checked segment, owning it and the place's lease, also on failure, and attach. place: taken by the parent,
  * or NULL. */
 cano_status cano_shared_attach(cano_shared **queue, const cano_os_segment *segment, uint32_t role, const cano_queue_place *place);
+void cano_shared_count_putter(cano_shared *queue, uint32_t role);
 cano_status cano_shared_take_place(cano_shared *queue, uint32_t role, int64_t patience, cano_queue_place *place);
 void cano_shared_close(cano_shared *queue);
 

@@ -62,9 +62,10 @@ typedef intptr_t cano_native;
 CANO_API const char *cano_strerror(cano_status status);
 
 /**
- * Tell the operating system's error number behind the last failure of a call in this thread (errno, or GetLastError).
+ * Tell the operating system's error number behind the last failure of a call in this thread that had one (errno, or
+ * GetLastError). Ask it behind CANO_ESYSTEM, CANO_ENOSPC, CANO_EACCES, CANO_ELIMIT; another status may have none of its own.
  *
- * @return the number; 0 if the last failure had none.
+ * @return the number; 0 if no failure in this thread had one yet.
  */
 CANO_API int cano_os_error(void);
 

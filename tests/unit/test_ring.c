@@ -28,7 +28,7 @@ static uint64_t put(uint64_t tail, const void *data, uint32_t size)
 static void empty_message_is_a_message(void)
 {
     fill_with_old_lap(5);
-    cano_ring_record record;
+    cano_ring_record record = { 0 };
     CU_ASSERT_EQUAL(cano_ring_look(&ring, 5, &record), CANO_RING_NOTHING);
     const uint64_t tail = put(5, "", 0);
     CU_ASSERT_EQUAL(tail, 6);
@@ -46,7 +46,7 @@ static void every_size_fits_at_every_offset(void)
         for (uint32_t size = 0; size <= cano_ring_largest(&ring); size++) {
             fill_with_old_lap(tail);
             const uint64_t next = put(tail, data, size);
-            cano_ring_record record;
+            cano_ring_record record = { 0 };
             CU_ASSERT_EQUAL_FATAL(cano_ring_look(&ring, tail, &record), CANO_RING_FOUND);
             CU_ASSERT_EQUAL(record.size, size);
             CU_ASSERT_EQUAL(record.next, next);
@@ -64,13 +64,13 @@ static void batch_shows_all_or_nothing(void)
         cano_ring_batch batch = cano_ring_begin(&ring, tail);
         for (uint32_t i = 1; i <= 4; i++) {
             memset(cano_ring_append(&batch, CANO_RING_DATA, i * 7), (int)i, i * 7);
-            cano_ring_record record;
+            cano_ring_record record = { 0 };
             CU_ASSERT_EQUAL(cano_ring_look(&ring, tail, &record), CANO_RING_NOTHING);
         }
         const uint64_t end = cano_ring_commit(&batch);
         uint64_t position = tail;
         for (uint32_t i = 1; i <= 4; i++) {
-            cano_ring_record record;
+            cano_ring_record record = { 0 };
             CU_ASSERT_EQUAL_FATAL(cano_ring_look(&ring, position, &record), CANO_RING_FOUND);
             CU_ASSERT_EQUAL(record.size, i * 7);
             CU_ASSERT_EQUAL(*(unsigned char *)cano_ring_payload(&ring, record.position), i);
@@ -85,7 +85,7 @@ static void empty_batch_changes_nothing(void)
     fill_with_old_lap(9);
     cano_ring_batch batch = cano_ring_begin(&ring, 9);
     CU_ASSERT_EQUAL(cano_ring_commit(&batch), 9);
-    cano_ring_record record;
+    cano_ring_record record = { 0 };
     CU_ASSERT_EQUAL(cano_ring_look(&ring, 9, &record), CANO_RING_NOTHING);
 }
 
@@ -101,12 +101,12 @@ static void no_header_is_trusted(void)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         fill_with_old_lap(0);
         cano_ring_set(&ring, 0, bad[i]);
-        cano_ring_record record;
+        cano_ring_record record = { 0 };
         CU_ASSERT_EQUAL(cano_ring_look(&ring, 0, &record), CANO_RING_BROKEN);
     }
     fill_with_old_lap(0);
     cano_ring_set(&ring, UNITS - 2, cano_ring_header(CANO_RING_DATA, 16)); /* across the end */
-    cano_ring_record record;
+    cano_ring_record record = { 0 };
     CU_ASSERT_EQUAL(cano_ring_look(&ring, UNITS - 2, &record), CANO_RING_BROKEN);
     cano_ring_set(&ring, UNITS - 2, cano_ring_header(CANO_RING_PAD, 0)); /* padding in front of nothing */
     CU_ASSERT_EQUAL(cano_ring_look(&ring, UNITS - 2, &record), CANO_RING_BROKEN);
