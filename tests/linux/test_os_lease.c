@@ -659,27 +659,26 @@ static void forks_in_the_midst_of_taking_neither_hang_nor_keep(void)
     cano_os_segment_close(&segment);
 }
 
-static int take_without_handlers(void *context)
+#ifdef __SANITIZE_THREAD__
+static void child_without_handlers_works_whatever_it_was_copied_from(void)
 {
-    alarm(30);
-    return take_and_drop(context);
+    printf("\n    not run here: ThreadSanitizer keeps locks of its own around open, which such a child finds closed\n");
 }
-
+#else
 /* Such a child holds what was being taken until it ends, so only that it works itself is asked. */
 static void child_without_handlers_works_whatever_it_was_copied_from(void)
 {
     cano_os_segment segment = make();
     _Atomic int left = 1;
     _Atomic int failures = 0;
-    crowd members[TAKERS + 1];
+    crowd members[TAKERS];
     suite_thread *threads[TAKERS];
     for (int i = 0; i < TAKERS; i++) {
         members[i] = (crowd){ &segment, _Fork, (uint32_t)i, &left, &failures };
         threads[i] = suite_thread_start(take_until_they_are_done, &members[i]);
     }
-    members[TAKERS] = members[0];
     for (int i = 0; i < FORKS; i++) {
-        CU_ASSERT_EQUAL(in_child(_Fork, take_without_handlers, &members[TAKERS]), 0);
+        CU_ASSERT_EQUAL(in_child(_Fork, take_and_drop, &members[0]), 0);
     }
     atomic_store(&left, 0);
     for (int i = 0; i < TAKERS; i++) {
@@ -687,6 +686,7 @@ static void child_without_handlers_works_whatever_it_was_copied_from(void)
     }
     cano_os_segment_close(&segment);
 }
+#endif
 
 /* ---- limits and places ---- */
 
