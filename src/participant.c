@@ -8,6 +8,8 @@
 #define ATTACH_PATIENCE 5000000 /* microseconds for the guard: its holder may be stopped */
 #define FORK_PATIENCE 1000000
 #define CLOSE_PAUSE 1000
+#define LOCK_PATIENCE 1000 /* for a ring lock, also with CANO_NOW */
+#define LOCK_SLICE 20000   /* between two looks for the dead while waiting for a ring lock */
 
 static cano_shared *all; /* open handles of this process */
 static cano_latch all_latch;
@@ -279,6 +281,25 @@ void cano_shared_refuse(cano_shared *q)
     atomic_store_explicit(&q->refuses, true, memory_order_relaxed);
 }
 
+/* A lock that names the guard is one that a repairer died with: no waiter may judge that, only who takes the guard. So all who
+ * wait look for the dead as well, or putters alone among themselves would wait for ever. */
+static cano_status acquire_looking(cano_shared *q, const cano_lock *lock, int64_t deadline)
+{
+    for (;;) {
+        const int64_t slice = cano_os_now() + LOCK_SLICE;
+        const cano_status status = cano_lock_acquire_slow(lock, slice < deadline ? slice : deadline);
+        if (status != CANO_ETIMEOUT) {
+            return status;
+        }
+        if (cano_repair_look(&q->memory, false) && cano_lock_try(lock)) {
+            return CANO_OK;
+        }
+        if (cano_os_now() >= deadline) {
+            return CANO_ETIMEOUT;
+        }
+    }
+}
+
 cano_status cano_shared_acquire(cano_shared *q, const cano_lock *lock, int64_t deadline)
 {
     if (cano_lock_try(lock)) {
@@ -287,8 +308,8 @@ cano_status cano_shared_acquire(cano_shared *q, const cano_lock *lock, int64_t d
     if (cano_shared_in_lock(q)) {
         return CANO_OK;
     }
-    const int64_t least = cano_os_now() + 1000;
-    return cano_lock_acquire_slow(lock, deadline > least ? deadline : least);
+    const int64_t least = cano_os_now() + LOCK_PATIENCE;
+    return acquire_looking(q, lock, deadline > least ? deadline : least);
 }
 
 cano_status cano_shared_release(cano_shared *q, const cano_lock *lock)
