@@ -19,12 +19,13 @@ typedef struct cano_reader {
     cano_doorbell bell;
     cano_ring ring;
     cano_channel_shared *shared;
-    uint64_t head;              /* ours; published in shared->head */
-    cano_ring_record found;     /* by the last look */
-    cano_pipe_reference large;  /* found: a message in a segment of its own */
+    uint64_t head;             /* ours; published in shared->head */
+    uint32_t quarter_bits;     /* a quarter of the ring is so many bits of a position */
+    cano_ring_record found;    /* by the last look */
+    cano_pipe_reference large; /* found: a message in a segment of its own */
     cano_patience patience;
-    bool pollable;              /* somebody watches the handle */
-    bool over;                  /* the end is there and all has been read */
+    bool pollable;                          /* somebody watches the handle */
+    bool over;                              /* the end is there and all has been read */
     cano_os_segment slots[CANO_PIPE_SLOTS]; /* base NULL: empty */
 } cano_reader;
 
@@ -39,11 +40,11 @@ typedef struct cano_writer {
     cano_doorbell bell;
     cano_ring ring;
     cano_channel_shared *shared;
-    uint64_t tail;      /* ours, published nowhere */
-    uint64_t head;      /* the reader's, as last seen */
-    uint64_t wanted;    /* what we last asked to be woken at */
-    uint64_t heard;     /* head when the reader was last known to live */
-    uint32_t unheard;   /* sends since then */
+    uint64_t tail;    /* ours, published nowhere */
+    uint64_t head;    /* the reader's, as last seen */
+    uint64_t wanted;  /* what we last asked to be woken at */
+    uint64_t heard;   /* head when the reader was last known to live */
+    uint32_t unheard; /* sends since then */
     cano_patience patience;
     cano_writer_slot slots[CANO_PIPE_SLOTS];
 } cano_writer;
@@ -79,7 +80,7 @@ cano_status cano_writer_pass(cano_writer *writer, cano_visit *visit, uint32_t th
 /* ---- both ---- */
 
 /* Find the positions in the shared memory. CANO_ECORRUPT: there is no way through the ring. */
-cano_status cano_reader_attach(cano_reader *reader);
+void cano_reader_attach(cano_reader *reader);
 cano_status cano_writer_attach(cano_writer *writer);
 
 #endif

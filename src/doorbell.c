@@ -6,19 +6,21 @@
 #define BELL 'B'
 #define HANDLES 'H'
 #define BELLS_AT_ONCE 16u
-#define SPIN_MOST 50u                  /* microseconds: about what a sleep and a wake cost */
-#define SPIN_LOOKS 32                  /* between two looks at the clock */
-#define SPIN_LEARNED 2u                /* microseconds more after a sleep that turned out short */
-#define SLICE_FIRST INT64_C(10000)     /* microseconds of one sleep */
+#define SPIN_MOST 50u            /* microseconds: about what a sleep and a wake cost */
+#define SPIN_LOOKS 32            /* between two looks at the clock */
+#define SLEEP_SHORT INT64_C(150) /* microseconds, most of which may be the waking */
+#define REGRETS_MOST 16u
+#define SLICE_FIRST INT64_C(10000) /* microseconds of one sleep */
 #define SLICE_MOST INT64_C(50000)
-#define ASK_INTERVAL INT64_C(50)       /* microseconds between two system calls of one who only ever polls */
+#define ASK_INTERVAL INT64_C(50) /* microseconds between two system calls of one who only ever polls */
 
 /* ---- the flag ---- */
 
 /* CANO_ECORRUPT: the peer set bits that only we set. */
 static cano_status swap_flag(cano_doorbell *bell, uint32_t flag)
 {
-    /* acq_rel: pairs with the peer's in cano_doorbell_ring and cano_doorbell_is_awaited */
+    /* acq_rel: pairs with the peer's in cano_doorbell_ring and cano_doorbell_is_awaited: either it finds the flag up, or we find
+     * what it has changed */
     const uint32_t old = atomic_exchange_explicit(bell->mine, flag, memory_order_acq_rel);
     if (old != 0 && (old != CANO_FLAG_ARMED || !bell->armed)) {
         return CANO_ECORRUPT;
@@ -67,8 +69,8 @@ static cano_status drain(cano_doorbell *bell)
     while (bell->owed > 0 && !bell->ended) {
         unsigned char bytes[BELLS_AT_ONCE];
         size_t got = 0;
-        cano_status status = cano_os_stream_read(bell->stream, bytes, bell->owed < BELLS_AT_ONCE ? bell->owed : BELLS_AT_ONCE,
-                                                 NULL, NULL, &got);
+        cano_status status =
+            cano_os_stream_read(bell->stream, bytes, bell->owed < BELLS_AT_ONCE ? bell->owed : BELLS_AT_ONCE, NULL, NULL, &got);
         if (status == CANO_ETIMEOUT) {
             return CANO_OK;
         }
@@ -137,22 +139,35 @@ cano_status cano_doorbell_ask(cano_doorbell *bell, cano_doorbell_question is_the
 
 /* ---- waiting ---- */
 
-static bool spin(cano_patience *patience, cano_doorbell_question is_there, void *context)
+/* Look again for some microseconds. */
+static bool look_for(uint32_t microseconds, cano_doorbell_question is_there, void *context)
 {
-    if (patience->spin == 0) {
-        return false;
-    }
-    const int64_t until = cano_os_now() + patience->spin;
+    const int64_t until = cano_os_now() + microseconds;
     do {
         for (int looks = 0; looks < SPIN_LOOKS; looks++) {
             if (is_there(context)) {
-                patience->spin = patience->spin < SPIN_MOST / 2 ? patience->spin * 2 : SPIN_MOST;
                 return true;
             }
             cano_pause();
         }
     } while (cano_os_now() < until);
-    patience->spin /= 2;
+    return false;
+}
+
+/* Looking pays while the other side runs on another processor and is quick. Where it has failed it is given up, and only tried
+ * again now and then if sleeps turn out so short that it might have paid. */
+static bool spin(cano_patience *patience, cano_doorbell_question is_there, void *context)
+{
+    const bool in_earnest = patience->regrets >= REGRETS_MOST;
+    if (patience->spin == 0 && !in_earnest) {
+        return false;
+    }
+    patience->regrets = 0;
+    if (look_for(in_earnest ? SPIN_MOST : patience->spin, is_there, context)) {
+        patience->spin = in_earnest || patience->spin > SPIN_MOST / 2 ? SPIN_MOST : patience->spin * 2;
+        return true;
+    }
+    patience->spin = in_earnest ? 0 : patience->spin / 2;
     return false;
 }
 
@@ -195,8 +210,8 @@ static cano_status sleep_for_bell(cano_doorbell *bell, cano_visit *visit, cano_n
     const bool first = nap->slice == 0;
     nap->slice = first ? SLICE_FIRST : nap->slice < SLICE_MOST / 2 ? nap->slice * 2 : SLICE_MOST;
     const cano_status status = cano_visit_sleep(visit, bell->stream->handle, false, nap->slice, &nap->woken);
-    if (status == CANO_OK && first && nap->woken && patience->spin < SPIN_MOST && cano_os_now() - began < SPIN_MOST) {
-        patience->spin += SPIN_LEARNED;
+    if (status == CANO_OK && first && nap->woken && cano_os_now() - began < SLEEP_SHORT) {
+        patience->regrets++;
     }
     return status;
 }
@@ -229,8 +244,8 @@ static cano_status write_due(cano_doorbell *bell)
                                                         BELL, BELL, BELL, BELL, BELL, BELL, BELL, BELL };
     while (bell->due > 0) {
         size_t written = 0;
-        const cano_status status = cano_os_stream_write(
-            bell->stream, bells, bell->due < BELLS_AT_ONCE ? bell->due : BELLS_AT_ONCE, NULL, 0, &written);
+        const cano_status status =
+            cano_os_stream_write(bell->stream, bells, bell->due < BELLS_AT_ONCE ? bell->due : BELLS_AT_ONCE, NULL, 0, &written);
         if (status != CANO_OK) {
             bell->ended = bell->ended || status == CANO_ECLOSED;
             return status;
@@ -243,6 +258,7 @@ static cano_status write_due(cano_doorbell *bell)
 cano_status cano_doorbell_answer(cano_doorbell *bell, uint32_t flag)
 {
     if (flag & CANO_FLAG_GONE) {
+        bell->ended = true;
         return CANO_ECLOSED;
     }
     if ((flag & CANO_FLAG_ARMED) == 0) {

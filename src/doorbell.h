@@ -50,26 +50,30 @@ typedef struct cano_nap {
 
 /* How long looking again pays before sleeping: learned. */
 typedef struct cano_patience {
-    uint32_t spin;  /* microseconds */
-    int64_t asked;  /* when one that does not wait last asked for the end */
+    uint32_t spin;    /* microseconds */
+    uint32_t regrets; /* sleeps that were short, since looking was last tried in earnest */
+    int64_t asked;    /* when one that does not wait last asked for the end */
 } cano_patience;
 
-/* What the peer's flag was when it was taken down or looked at. CANO_ECLOSED: the peer is gone. */
+#define CANO_PATIENCE_INIT ((cano_patience){ .regrets = UINT32_MAX }) /* try at once */
+
+/* What the peer's flag was when it was taken down. CANO_ECLOSED: the peer is gone. */
 cano_status cano_doorbell_answer(cano_doorbell *bell, uint32_t flag);
 
 /* Ring if the peer has armed its flag; to be called after every change. CANO_ECLOSED: the peer is gone. */
 static inline cano_status cano_doorbell_ring(cano_doorbell *bell)
 {
-    /* acq_rel: pairs with the peer's in arm, whichever comes first in the order of this word */
-    const uint32_t flag = atomic_fetch_and_explicit(bell->theirs, ~(uint32_t)CANO_FLAG_ARMED, memory_order_acq_rel);
+    /* acq_rel: pairs with the peer's in swap_flag, whichever comes first in the order of this word. Nobody else looks at what
+     * is overwritten, and whether the peer is gone we remember. */
+    const uint32_t flag = atomic_exchange_explicit(bell->theirs, 0, memory_order_acq_rel);
     return flag == 0 ? CANO_OK : cano_doorbell_answer(bell, flag);
 }
 
-/* Has the peer armed its flag? To be called after every change, by who does not ring for each. */
+/* Has the peer armed its flag? To be called after a change by who need not ring for each. */
 static inline bool cano_doorbell_is_awaited(cano_doorbell *bell)
 {
-    /* acq_rel, and a write although it changes nothing: pairs with the peer's in arm, as in cano_doorbell_ring */
-    return (atomic_fetch_or_explicit(bell->theirs, 0, memory_order_acq_rel) & CANO_FLAG_ARMED) != 0;
+    /* acq_rel, and a write although it changes nothing: pairs with the peer's in swap_flag, as in cano_doorbell_ring */
+    return (atomic_fetch_add_explicit(bell->theirs, 0, memory_order_acq_rel) & CANO_FLAG_ARMED) != 0;
 }
 
 /* Arm and look; if it is not there, read what bells are owed: the handle then is ready only for something new. */

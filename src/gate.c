@@ -3,10 +3,10 @@
 
 #include "pause.h"
 
-#define GATE_SPINS 200              /* looks before sleeping: the usual visit takes less than a microsecond */
-#define GATE_GRACE INT64_C(1000)    /* microseconds that also CANO_NOW waits for the gate */
-#define GATE_SLICE INT64_C(20000)   /* microseconds of one sleep: a wake is a hint */
-#define GATE_LEAVING INT64_C(500)   /* microseconds between two looks whether all have left */
+#define GATE_SPINS 200            /* looks before sleeping: the usual visit takes less than a microsecond */
+#define GATE_GRACE INT64_C(1000)  /* microseconds that also CANO_NOW waits for the gate */
+#define GATE_SLICE INT64_C(20000) /* microseconds of one sleep: a wake is a hint */
+#define GATE_LEAVING INT64_C(500) /* microseconds between two looks whether all have left */
 
 static int64_t gate_deadline(cano_visit *visit)
 {
@@ -104,7 +104,8 @@ void cano_gate_await_empty(cano_gate *gate, cano_os_segment *memory)
             return;
         }
         if (looks >= GATE_SPINS) {
-            cano_os_wait(memory, &gate->word, word, cano_os_now() + GATE_LEAVING); /* nobody wakes us: they must not look back */
+            cano_os_wait(memory, &gate->word, word,
+                         cano_os_now() + GATE_LEAVING); /* nobody wakes us: they must not look back */
         }
     }
 }

@@ -28,7 +28,7 @@ typedef struct cano_gate {
 /* One call of one thread. */
 typedef struct cano_visit {
     cano_gate *gate;
-    cano_os_segment *memory; /* private memory of this process, in which the gate is */
+    cano_os_segment *memory;         /* private memory of this process, in which the gate is */
     const _Atomic uint32_t *closing; /* not 0: leave */
     cano_timeout timeout;
     int64_t deadline; /* 0: CANO_NOW, or not needed so far: most calls never look at the clock */
@@ -57,8 +57,8 @@ static inline void cano_visit_leave(cano_visit *visit)
 {
     uint32_t word = CANO_GATE_HELD | CANO_GATE_INSIDE;
     /* release: pairs with the acquire of who enters next */
-    if (!visit->holds || !atomic_compare_exchange_strong_explicit(&visit->gate->word, &word, 0, memory_order_release,
-                                                                  memory_order_relaxed)) {
+    if (!visit->holds ||
+        !atomic_compare_exchange_strong_explicit(&visit->gate->word, &word, 0, memory_order_release, memory_order_relaxed)) {
         cano_visit_leave_others(visit);
     }
 }

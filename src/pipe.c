@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GREETING_MAGIC UINT32_C(0x50696e43)  /* "CniP" */
-#define GREETING_PREFIX 12u                  /* bytes that tell whether the rest can be understood */
-#define CREATE_PATIENCE INT64_C(1000000)     /* microseconds for what should not wait at all */
+#define GREETING_MAGIC UINT32_C(0x50696e43) /* "CniP" */
+#define GREETING_PREFIX 12u                 /* bytes that tell whether the rest can be understood */
+#define CREATE_PATIENCE INT64_C(1000000)    /* microseconds for what should not wait at all */
 
 /* What the accepting side says first. It has the form of a message of the stream transport. */
 typedef struct greeting {
@@ -89,8 +89,7 @@ static bool is_inherited(cano_pipe *pipe)
 static bool is_lost(const cano_pipe *pipe)
 {
     /* relaxed: a mark between processes of one family */
-    return pipe->shared_owner != NULL &&
-           atomic_load_explicit(pipe->shared_owner, memory_order_relaxed) != pipe->ownership;
+    return pipe->shared_owner != NULL && atomic_load_explicit(pipe->shared_owner, memory_order_relaxed) != pipe->ownership;
 }
 
 /* ---- a call ---- */
@@ -598,7 +597,8 @@ static cano_status greet(cano_os_stream *stream, const cano_pipe_parts *peer, in
     return CANO_OK;
 }
 
-static cano_status read_until(cano_os_stream *stream, unsigned char *bytes, size_t size, cano_handles *handles, int64_t deadline)
+static cano_status read_until(cano_os_stream *stream, unsigned char *bytes, size_t size, cano_handles *handles,
+                              int64_t deadline)
 {
     size_t done = 0;
     while (done < size) {

@@ -47,7 +47,7 @@ typedef struct cano_stream_inlet {
     uint32_t thing;         /* 0: not known yet */
     uint64_t size;          /* bytes behind the head */
     bool ended;
-    uint32_t expected;      /* things with handles that were announced */
+    uint32_t expected; /* things with handles that were announced */
     cano_handles came;
 } cano_stream_inlet;
 
@@ -70,11 +70,11 @@ struct cano_pipe {
     uint32_t ownership;             /* what it was when this process became one */
     _Atomic uint32_t used;          /* 1: by this process */
     _Atomic uint32_t closing;
-    _Atomic int32_t failed;         /* a status other than CANO_OK: refuse further use */
-    _Atomic uint32_t peer_gone;     /* 1: the end of the conversation has been seen */
-    cano_os_stream streams[2];      /* memory: by channel; stream: the first */
+    _Atomic int32_t failed;     /* a status other than CANO_OK: refuse further use */
+    _Atomic uint32_t peer_gone; /* 1: the end of the conversation has been seen */
+    cano_os_stream streams[2];  /* memory: by channel; stream: the first */
     uint32_t streams_count;
-    cano_os_segment segment;        /* memory transport */
+    cano_os_segment segment; /* memory transport */
 
     unsigned char pad0[128]; /* what two threads use lies apart */
     cano_reader reader;

@@ -62,6 +62,7 @@ static void connect_reader(cano_pipe *pipe, uint64_t units)
     reader->bell.stream = &pipe->streams[channel];
     reader->bell.mine = &reader->shared->reader_flag;
     reader->bell.theirs = &reader->shared->writer_flag;
+    reader->patience = CANO_PATIENCE_INIT;
 }
 
 static void connect_writer(cano_pipe *pipe, uint64_t units)
@@ -73,6 +74,7 @@ static void connect_writer(cano_pipe *pipe, uint64_t units)
     writer->bell.stream = &pipe->streams[channel];
     writer->bell.mine = &writer->shared->writer_flag;
     writer->bell.theirs = &writer->shared->reader_flag;
+    writer->patience = CANO_PATIENCE_INIT;
 }
 
 /* Find the way in both channels. Also in a forked child, when it takes over. */
@@ -80,14 +82,10 @@ static cano_status attach(cano_pipe *pipe)
 {
     /* relaxed: a mark between processes of one family, no order depends on it */
     pipe->ownership = atomic_fetch_add_explicit(pipe->shared_owner, 1, memory_order_relaxed) + 1;
-    cano_status status = CANO_OK;
     if (receives(pipe)) {
-        status = cano_reader_attach(&pipe->reader);
+        cano_reader_attach(&pipe->reader);
     }
-    if (sends(pipe) && status == CANO_OK) {
-        status = cano_writer_attach(&pipe->writer);
-    }
-    return status;
+    return sends(pipe) ? cano_writer_attach(&pipe->writer) : CANO_OK;
 }
 
 /* The streams are there, and the segment has been checked: units and channels are our own copies. */

@@ -13,9 +13,9 @@
 
 #include <string.h>
 
-#define FIRST_PIECE 16384u          /* bytes of payload that go with the head in one write */
+#define FIRST_PIECE 16384u /* bytes of payload that go with the head in one write */
 #define HEAD_MOST 12u
-#define SLICE INT64_C(50000)        /* microseconds of one sleep */
+#define SLICE INT64_C(50000)            /* microseconds of one sleep */
 #define SMALL_MOST UINT64_C(0x7fffffff) /* longest message with a length of four bytes */
 
 /* How things are marked where the length of a message would be. */
@@ -219,9 +219,9 @@ static cano_status read_some_head(cano_pipe *pipe)
     cano_os_handle passed[CANO_HANDLES_PASSED];
     size_t passed_count = 0;
     size_t got = 0;
-    const cano_status status = cano_os_stream_read(&pipe->streams[0], inlet->head + inlet->got, head_size(inlet) - inlet->got,
-                                                   inlet->expected > 0 ? passed : NULL,
-                                                   inlet->expected > 0 ? &passed_count : NULL, &got);
+    const cano_status status =
+        cano_os_stream_read(&pipe->streams[0], inlet->head + inlet->got, head_size(inlet) - inlet->got,
+                            inlet->expected > 0 ? passed : NULL, inlet->expected > 0 ? &passed_count : NULL, &got);
     inlet->got += (uint32_t)got;
     inlet->ended = inlet->ended || status == CANO_ECLOSED;
     return status == CANO_OK ? cano_handles_add(&inlet->came, passed, passed_count) : status;
