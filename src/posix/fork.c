@@ -237,6 +237,19 @@ int cano_posix_lease_open(const char *path, int flags, mode_t mode, int *descrip
     return error;
 }
 
+int cano_posix_lease_copy(int descriptor, int least, int *copy)
+{
+    watch_forks();
+    cano_latch_close(&latch);
+    int made = fcntl(descriptor, F_DUPFD_CLOEXEC, least);
+    const int error = made < 0 ? errno : list(&made);
+    cano_latch_open(&latch);
+    if (error == 0) {
+        *copy = made;
+    }
+    return error;
+}
+
 cano_status cano_os_lease_adopt(cano_os_handle *lease)
 {
     if (*lease == CANO_OS_NONE) {

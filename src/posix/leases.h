@@ -13,4 +13,7 @@
 /* open(path, flags, mode), close-on-exec, and list the descriptor: one step for any fork. 0, or an errno. */
 int cano_posix_lease_open(const char *path, int flags, mode_t mode, int *descriptor);
 
+/* Copy a descriptor, which may be a lease, to a number from least on, and list the copy likewise. 0, or an errno. */
+int cano_posix_lease_copy(int descriptor, int least, int *copy);
+
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "errors.h"
 #include "latch.h"
+#include "leases.h"
 #include "os.h"
 
 #include <fcntl.h>
@@ -71,15 +72,15 @@ static cano_status fail_to_gather(int error)
 }
 
 /* Beyond the last number that the child will use no dup2 there overwrites a source, and none is onto itself, which would
- * leave close-on-exec set. */
+ * leave close-on-exec set. A copy may be one of a lease, so no fork meanwhile may copy it unseen. */
 static cano_status gather(launch *start)
 {
     const int beyond = FIRST_HAND + start->count;
     for (int i = 0; i < start->count; i++) {
-        const int fd = (int)start->hands[i].handle;
-        start->sources[i] = fd < beyond ? fcntl(fd, F_DUPFD_CLOEXEC, beyond) : fd;
-        if (start->sources[i] < 0) {
-            return fail_to_gather(errno);
+        const int fd = start->sources[i] = (int)start->hands[i].handle;
+        const int error = fd < beyond ? cano_posix_lease_copy(fd, beyond, &start->sources[i]) : 0;
+        if (error != 0) {
+            return fail_to_gather(error);
         }
     }
     return CANO_OK;
@@ -162,7 +163,7 @@ static void let_go_of_sources(launch *start)
 {
     for (int i = 0; start->sources != NULL && i < start->count; i++) {
         if (start->sources[i] > 0 && start->sources[i] != start->hands[i].handle) {
-            cano_os_close(start->sources[i]);
+            cano_os_lease_drop(start->sources[i]);
         }
     }
     free(start->sources);
