@@ -139,6 +139,12 @@ static cano_status take_blocks(cano_shared *q, job *j, int64_t deadline)
     return status;
 }
 
+/* acquire: pairs with the release in shutdown; who sees it once may believe it */
+static bool is_shut(const cano_shared *q)
+{
+    return atomic_load_explicit(&q->memory.shared->shutdown, memory_order_acquire) != 0;
+}
+
 typedef struct page_question {
     job *j;
     cano_status status;
@@ -368,6 +374,9 @@ static cano_status run(cano_shared *q, job *j, int64_t deadline)
             if (status != CANO_OK) {
                 return status;
             }
+            if (!got && is_shut(q)) {
+                return CANO_ECLOSED; /* pages may never come */
+            }
             if (!got) {
                 ring_is_short = false; /* look at the ring again */
                 if (want_blocks(q, j, false) != 0) {
@@ -494,7 +503,7 @@ static cano_status reserve(cano_shared *q, reservation *r, int64_t deadline)
         if (status != CANO_OK) {
             return status;
         }
-        if (atomic_load_explicit(&q->memory.shared->shutdown, memory_order_acquire) != 0) {
+        if (is_shut(q)) {
             return CANO_ECLOSED;
         }
     }
@@ -506,7 +515,7 @@ cano_status cano_shared_reserve(cano_shared *q, uint64_t size, void **memory, in
     if (size > q->memory.limits.max_bytes) {
         return CANO_ETOOBIG;
     }
-    if (atomic_load_explicit(&q->memory.shared->shutdown, memory_order_acquire) != 0) {
+    if (is_shut(q)) {
         return CANO_ECLOSED;
     }
     cano_latch_close(&q->latch);
