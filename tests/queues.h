@@ -162,34 +162,44 @@ static inline void linger(int64_t microseconds)
 
 /* ---- a child at the same queue ---- */
 
-/* A named queue, and a second one over which test and child tell each other how far they are. */
+/* A named queue, and two more over which test and child tell each other how far they are. */
 typedef struct stage {
-    const char *name;
-    const char *talk_name;
+    const char *names[3];
+    const char *argument; /* child: what start_on was given */
     cano_queue *queue;
-    cano_queue *talk; /* what children tell */
+    cano_queue *talk;   /* what children tell */
+    cano_queue *orders; /* what they are told */
 } stage;
 
 static inline stage stage_of(cano_queue_options options)
 {
-    stage s = { .name = suite_name("queue"), .talk_name = suite_name("talk") };
-    s.queue = make_named(s.name, options);
-    s.talk = make_named(s.talk_name, OPTIONS(.max_items = 64, .max_bytes = 4096));
+    const cano_queue_options words = OPTIONS(.max_items = 64, .max_bytes = 4096);
+    stage s = { .names = { suite_name("queue"), suite_name("talk"), suite_name("orders") } };
+    s.queue = make_named(s.names[0], options);
+    s.talk = make_named(s.names[1], words);
+    s.orders = make_named(s.names[2], words);
     return s;
 }
 
-static inline void strike(stage *s)
+static inline void leave(const stage *s)
 {
     cano_queue_close(s->queue);
     cano_queue_close(s->talk);
-    CU_ASSERT_EQUAL(cano_queue_unlink(s->name), CANO_OK);
-    CU_ASSERT_EQUAL(cano_queue_unlink(s->talk_name), CANO_OK);
+    cano_queue_close(s->orders);
+}
+
+static inline void strike(const stage *s)
+{
+    leave(s);
+    for (int i = 0; i < 3; i++) {
+        CU_ASSERT_EQUAL(cano_queue_unlink(s->names[i]), CANO_OK);
+    }
 }
 
 /* Start a child in a role; it finds the stage by enter(). */
 static inline suite_child *start_on(const stage *s, const char *role, const char *argument)
 {
-    return suite_start(role, s->name, s->talk_name, argument, NULL);
+    return suite_start(role, s->names[0], s->names[1], s->names[2], argument, NULL);
 }
 
 /* Wait until a child has told this number. */
@@ -198,18 +208,30 @@ static inline void hear(const stage *s, uint64_t number)
     CU_ASSERT_EQUAL_FATAL(get_number(s->talk, PATIENCE), number);
 }
 
+/* Let a child go on that waits for this number. */
+static inline void order(const stage *s, uint64_t number)
+{
+    CU_ASSERT_EQUAL_FATAL(put_number(s->orders, number, PATIENCE), CANO_OK);
+}
+
 static inline void kill_and_wait(suite_child *child)
 {
     suite_kill(child);
     CU_ASSERT_EQUAL(suite_wait(child, SUITE_PATIENCE), SUITE_KILLED);
 }
 
+static inline void end_well(suite_child *child)
+{
+    CU_ASSERT_EQUAL(suite_wait(child, SUITE_PATIENCE), 0);
+}
+
 /* Child: the stage it was started on, opened for a role on the queue. */
 static inline stage enter(char **argv, uint32_t role)
 {
-    stage s = { .name = argv[0], .talk_name = argv[1] };
-    DEMAND(cano_queue_open(&s.queue, s.name, &OPTIONS(.role = role)) == CANO_OK);
-    DEMAND(cano_queue_open(&s.talk, s.talk_name, NULL) == CANO_OK);
+    stage s = { .names = { argv[0], argv[1], argv[2] }, .argument = argv[3] };
+    DEMAND(cano_queue_open(&s.queue, s.names[0], &OPTIONS(.role = role)) == CANO_OK);
+    DEMAND(cano_queue_open(&s.talk, s.names[1], NULL) == CANO_OK);
+    DEMAND(cano_queue_open(&s.orders, s.names[2], NULL) == CANO_OK);
     return s;
 }
 
@@ -220,11 +242,16 @@ static inline void tell(const stage *s, uint64_t number)
 }
 
 /* Child. */
-static inline int leave(stage *s)
+static inline void obey(const stage *s, uint64_t number)
 {
-    cano_queue_close(s->queue);
-    cano_queue_close(s->talk);
-    return 0;
+    DEMAND(get_number(s->orders, PATIENCE) == number);
+}
+
+/* Child: do nothing until the test kills it. */
+static inline int linger_on(const stage *s)
+{
+    obey(s, UINT64_MAX);
+    return 4;
 }
 
 #endif

@@ -253,14 +253,15 @@ static int run_sleep(int argc, char **argv)
 {
     (void)argc;
     stage s = enter(argv, 0);
-    const int way = atoi(argv[2]);
+    const int way = atoi(s.argument);
     void *memory = NULL;
     if (way == IN_COMMIT) {
         DEMAND(cano_queue_reserve(s.queue, 10, &memory, CANO_NOW) == CANO_OK);
     }
     tell(&s, 1);
     DEMAND(sleep_in(s.queue, way, memory) == CANO_ECLOSED);
-    return leave(&s);
+    leave(&s);
+    return 0;
 }
 
 static void shutdown_wakes_processes_that_sleep(void)
@@ -276,7 +277,7 @@ static void shutdown_wakes_processes_that_sleep(void)
         linger(20000);
         const int64_t start = suite_now();
         shut(s.queue, way % 2 == 0);
-        CU_ASSERT_EQUAL(suite_wait(child, SUITE_PATIENCE), 0);
+        end_well(child);
         CU_ASSERT(elapsed(start) < SOON);
         strike(&s);
     }
@@ -315,7 +316,8 @@ static int run_put_until_closed(int argc, char **argv)
     }
     DEMAND(status == CANO_ECLOSED);
     tell(&s, count);
-    return leave(&s);
+    leave(&s);
+    return 0;
 }
 
 static void every_put_before_the_end_is_got(void)
@@ -335,7 +337,7 @@ static void every_put_before_the_end_is_got(void)
     put += get_number(s.talk, PATIENCE);
     CU_ASSERT_EQUAL(put, got);
     for (int i = 0; i < 2; i++) {
-        CU_ASSERT_EQUAL(suite_wait(children[i], SUITE_PATIENCE), 0);
+        end_well(children[i]);
     }
     strike(&s);
 }
