@@ -26,6 +26,9 @@
 #define FORKERS 3
 #define TAKERS 2
 #define FORKS 60
+#define PETS 60
+#define SPAWNS 30
+#define HANDS 100 /* so many that the lease's number is wanted in the child, and copied out of the way */
 
 typedef pid_t (*forker)(void);
 
@@ -842,6 +845,71 @@ static void started_program_keeps_no_lease(void)
     cano_os_segment_close(&segment);
 }
 
+/* ---- spawning beside forks ---- */
+
+typedef struct farm {
+    pet pets[PETS];
+    _Atomic int count;
+    _Atomic bool ended;
+} farm;
+
+static void fork_pets(void *context)
+{
+    farm *self = context;
+    while (!atomic_load(&self->ended) && atomic_load(&self->count) < PETS) {
+        self->pets[atomic_load(&self->count)] = keep_child(fork);
+        atomic_fetch_add(&self->count, 1);
+    }
+}
+
+/* A child that is handed the lease of that slot, and ends. */
+static void spawn_holder(cano_os_segment *segment, uint32_t slot, cano_os_identity *identity)
+{
+    const char *const argv[] = { "", "role", "end", NULL };
+    const cano_os_handle lease = take(segment, slot, identity);
+    char names[HANDS][8];
+    cano_os_hand hands[HANDS];
+    for (int i = 0; i < HANDS; i++) {
+        snprintf(names[i], sizeof names[i], "%d", i);
+        hands[i] = (cano_os_hand){ names[i], i == 0 ? lease : segment->handle };
+    }
+    int64_t pid = 0;
+    cano_os_handle ended = CANO_OS_NONE;
+    CU_ASSERT_EQUAL_FATAL(cano_os_spawn(argv, hands, HANDS, &pid, &ended), CANO_OK);
+    cano_os_lease_drop(lease);
+    CU_ASSERT_EQUAL(end_of((pid_t)pid), 0);
+    cano_os_close(ended);
+}
+
+static int end_at_once(int argc, char **argv)
+{
+    (void)argv;
+    return argc;
+}
+
+/* What spawning copies for a moment, forks of other threads must not keep. */
+static void lease_of_a_spawned_child_stays_in_no_forked_one(void)
+{
+    cano_os_segment segment = make();
+    cano_os_identity identities[SPAWNS];
+    static farm all;
+    all = (farm){ .ended = false };
+    suite_thread *thread = suite_thread_start(fork_pets, &all);
+    for (uint32_t i = 0; i < SPAWNS; i++) {
+        spawn_holder(&segment, i, &identities[i]);
+    }
+    atomic_store(&all.ended, true);
+    suite_thread_end(thread);
+    CU_ASSERT(atomic_load(&all.count) > 0);
+    for (uint32_t i = 0; i < SPAWNS; i++) {
+        CU_ASSERT(await_death(&segment, i, &identities[i]));
+    }
+    for (int i = atomic_load(&all.count) - 1; i >= 0; i--) { /* the later ones have copies of the leashes of the earlier */
+        let_go(all.pets[i]);
+    }
+    cano_os_segment_close(&segment);
+}
+
 int main(int argc, char **argv)
 {
     static const suite_test tests[] = {
@@ -869,10 +937,12 @@ int main(int argc, char **argv)
         { "last_to_close_leaves_nothing", last_to_close_leaves_nothing },
         { "lost_lock_file_kills_nobody", lost_lock_file_kills_nobody },
         { "started_program_keeps_no_lease", started_program_keeps_no_lease },
+        { "lease_of_a_spawned_child_stays_in_no_forked_one", lease_of_a_spawned_child_stays_in_no_forked_one },
         { NULL, NULL },
     };
     static const suite_role roles[] = {
         { "live", live },
+        { "end", end_at_once },
         { NULL, NULL },
     };
     cano_os_at_fork(call_before, call_parent, call_child);
