@@ -57,9 +57,20 @@ static bool is_immediate(const cano_queue_memory *m)
     return (atomic_load_explicit(&m->shared->shutdown, memory_order_acquire) & CANO_SHUT_IMMEDIATE) != 0;
 }
 
+/* Something has come back since, from the dead or by a close. */
+static bool must_discard(const cano_queue_memory *m)
+{
+    return is_immediate(m)
+        && (atomic_load_explicit(&m->shared->orphan_hint, memory_order_relaxed) != 0
+            || atomic_load_explicit(&m->shared->next_due, memory_order_relaxed) != 0);
+}
+
 /* Both ring locks are held. What is queued and what has come back is no more; blocks are freed by the sweep that follows. */
 static void discard(cano_queue_memory *m)
 {
+    /* cleared first, as before a get's scan: what comes back meanwhile says so again */
+    atomic_exchange_explicit(&m->shared->orphan_hint, 0, memory_order_acquire);
+    atomic_exchange_explicit(&m->shared->next_due, 0, memory_order_acquire);
     for (uint32_t entry = 0; entry < m->ledger.count; entry++) {
         const uint64_t word = cano_ledger_load(&m->ledger, entry);
         cano_task_word t = cano_task_unpack(word);
@@ -275,7 +286,7 @@ void cano_repair_all(cano_queue_memory *memory)
     if (any) {
         cano_queue_memory_wake_all(&guard); /* redelivery waits for nothing below */
     }
-    if (needs_sweep(&guard) || any_page_names(&guard, dead)) {
+    if (needs_sweep(&guard) || must_discard(&guard) || any_page_names(&guard, dead)) {
         try_blocks(&guard);
     }
     for (uint32_t slot = 1; slot <= guard.roster.count; slot++) {
@@ -342,7 +353,7 @@ static bool claim_look(cano_queue_memory *m)
 
 static bool is_anything_wrong(const cano_queue_memory *m)
 {
-    if (needs_sweep(m) || lock_names(m, CANO_GUARD_WORD)) {
+    if (needs_sweep(m) || must_discard(m) || lock_names(m, CANO_GUARD_WORD)) {
         return true;
     }
     for (uint32_t slot = 1; slot <= m->roster.count; slot++) {
@@ -357,7 +368,7 @@ static bool is_anything_wrong(const cano_queue_memory *m)
 
 bool cano_repair_look(cano_queue_memory *m, bool force)
 {
-    if (!m->segment.shared && !needs_sweep(m)) {
+    if (!m->segment.shared && !needs_sweep(m) && !must_discard(m)) {
         return false; /* threads do not die alone */
     }
     if ((!force && !claim_look(m)) || !is_anything_wrong(m) || try_guard(m) != CANO_OK) {

@@ -302,7 +302,7 @@ static cano_status next_message(cano_shared *q, const wish *w, delivery *d)
 static bool has_items(cano_shared *q, void *context)
 {
     (void)context;
-    return cano_shared_has_items(q) || atomic_load_explicit(&q->memory.shared->shutdown, memory_order_relaxed) != 0;
+    return cano_shared_has_news(q);
 }
 
 /* One who has slept sets the bit again for those who still do, and wakes the next if more is there: the one wake it got may
@@ -389,6 +389,9 @@ static cano_status repeat(cano_shared *q, action act, void *context, int64_t dea
     for (;;) {
         bool acted;
         cano_status status = locked(q, act, context, deadline, &acted);
+        if (status == CANO_ECLOSED) {
+            cano_repair_look(&q->memory, false); /* discarded is also what comes back later; nobody else may ask */
+        }
         if (status != CANO_ETIMEOUT || !acted) {
             pass_on(q, &w);
             return status;

@@ -130,10 +130,28 @@ static bool last_putter_has_left(const cano_shared *q)
     }
 }
 
+/* A task given back with a delay is the queue's own: it is handed out before the end, however long that takes. */
+static bool awaits_delayed(const cano_shared *q)
+{
+    /* relaxed: one that is given back later may come after the end, as those of the dead do */
+    return q->memory.ledger.count != 0 && atomic_load_explicit(&q->memory.shared->next_due, memory_order_relaxed) != 0;
+}
+
+static bool is_shut(const cano_shared *q)
+{
+    const uint32_t shutdown = load_shutdown(q);
+    return (shutdown & CANO_SHUT_IMMEDIATE) != 0 || (shutdown != 0 && !awaits_delayed(q));
+}
+
+bool cano_shared_has_news(cano_shared *q)
+{
+    return cano_shared_has_items(q) || is_shut(q);
+}
+
 bool cano_shared_has_ended(cano_shared *q)
 {
-    return load_shutdown(q) != 0
-        || ((q->memory.limits.flags & CANO_END_WHEN_NO_PUTTER) != 0 && last_putter_has_left(q));
+    return is_shut(q)
+        || ((q->memory.limits.flags & CANO_END_WHEN_NO_PUTTER) != 0 && last_putter_has_left(q) && !awaits_delayed(q));
 }
 
 /* ---- waking ---- */

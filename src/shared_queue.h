@@ -114,7 +114,10 @@ cano_status cano_shared_wait(cano_shared *queue, cano_waiting *waiting, cano_eve
 /* Something can be got now, as seen without a lock. */
 bool cano_shared_has_items(cano_shared *queue);
 
-/* The end: shut down, or the last putter has left. Ask before looking for items. */
+/* So, or the queue was shut down and nothing is delayed. */
+bool cano_shared_has_news(cano_shared *queue);
+
+/* The end: shut down, or the last putter has left, and nothing is delayed. Ask before looking for items. */
 bool cano_shared_has_ended(cano_shared *queue);
 
 /* After a get that freed room, after a put that made a message: wake who waits for it. */
