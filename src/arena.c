@@ -118,7 +118,7 @@ static cano_status next_free(const cano_arena *arena, search *s, uint32_t *page,
     return CANO_ETIMEOUT;
 }
 
-static cano_status take_one(const cano_arena *arena, uint32_t count, uint32_t *page)
+static cano_status find_run(const cano_arena *arena, uint32_t count, uint32_t *page)
 {
     search s = begin(arena);
     uint32_t here = 0;
@@ -130,6 +130,17 @@ static cano_status take_one(const cano_arena *arena, uint32_t count, uint32_t *p
             *page = here;
             return CANO_OK;
         }
+    }
+    return status;
+}
+
+/* The search joins nothing across the place where it began, so the last run may lie there: once more, from the very start. */
+static cano_status take_one(const cano_arena *arena, uint32_t count, uint32_t *page)
+{
+    cano_status status = find_run(arena, count, page);
+    if (status == CANO_ETIMEOUT && atomic_load_explicit(arena->rotor, memory_order_relaxed) != 0) {
+        atomic_store_explicit(arena->rotor, 0, memory_order_relaxed); /* a boundary always */
+        status = find_run(arena, count, page);
     }
     return status;
 }
