@@ -528,3 +528,17 @@ cano_status cano_arena_used(const cano_arena *arena, int64_t deadline, uint64_t 
     }
     return status;
 }
+
+uint64_t cano_arena_used_about(const cano_arena *arena)
+{
+    uint64_t pages = 0;
+    for (uint32_t page = 0; page < arena->page_count;) {
+        const block b = unpack(load(arena, page));
+        if (!is_block(arena, page, b)) {
+            break; /* it was joined with another one meanwhile */
+        }
+        pages += b.state != CANO_PAGE_FREE ? b.pages : 0;
+        page += b.pages;
+    }
+    return pages * arena->page_size;
+}

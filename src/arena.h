@@ -87,6 +87,9 @@ cano_status cano_arena_sweep(const cano_arena *arena, const unsigned char *map, 
 /* Bytes of pages in use. CANO_ETIMEOUT: the arena lock was not to be had. */
 cano_status cano_arena_used(const cano_arena *arena, int64_t deadline, uint64_t *bytes);
 
+/* About how many bytes of pages are in use, by who may not take the lock. */
+uint64_t cano_arena_used_about(const cano_arena *arena);
+
 /* Does a block belong to this participant? CANO_ETIMEOUT: it could not be told. */
 cano_status cano_arena_names(const cano_arena *arena, uint32_t word, int64_t deadline, bool *names);
 

@@ -145,6 +145,13 @@ cano_status cano_segment_open(cano_os_segment *segment, const char *name, uint16
     return status;
 }
 
+cano_status cano_segment_clear(const char *name, uint16_t kind, uint32_t access)
+{
+    char path[CANO_OS_PATH_MAX];
+    const cano_status status = cano_name_path(name, path);
+    return status == CANO_OK ? look_at_taken(path, kind, access) : status;
+}
+
 static cano_status adopt(cano_os_segment *segment, cano_os_handle handle, uint16_t kind, size_t minimum, bool sealed)
 {
     cano_status status = cano_os_segment_adopt(segment, handle, sizeof(cano_segment_header), sealed);

@@ -19,6 +19,10 @@ cano_status cano_segment_make(cano_os_segment *segment, const char *name, size_t
 /* Open a named one and check its header. CANO_ENOENT: also one from before the machine started. */
 cano_status cano_segment_open(cano_os_segment *segment, const char *name, uint16_t kind, size_t minimum, uint32_t access);
 
+/* Remove what was left under a name by an earlier start of the machine. CANO_OK: the name is free; CANO_EEXIST: what has it is
+ * in use, or not of that kind; CANO_ETIMEOUT: somebody else removes it just now. */
+cano_status cano_segment_clear(const char *name, uint16_t kind, uint32_t access);
+
 /* Check one that was inherited or received, owning the handle, also on failure. */
 cano_status cano_segment_adopt(cano_os_segment *segment, cano_os_handle handle, uint16_t kind, size_t minimum);
 
