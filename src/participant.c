@@ -294,6 +294,9 @@ static cano_status acquire_looking(cano_shared *q, const cano_lock *lock, int64_
         if (cano_repair_look(&q->memory, false) && cano_lock_try(lock)) {
             return CANO_OK;
         }
+        if (atomic_load_explicit(&q->closing, memory_order_seq_cst)) {
+            return CANO_ECLOSED; /* the lock may be another's for long, and close waits for us */
+        }
         if (cano_os_now() >= deadline) {
             return CANO_ETIMEOUT;
         }
