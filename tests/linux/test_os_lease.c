@@ -867,7 +867,7 @@ static void spawn_holder(cano_os_segment *segment, uint32_t slot, cano_os_identi
 {
     const char *const argv[] = { "", "role", "end", NULL };
     const cano_os_handle lease = take(segment, slot, identity);
-    char names[HANDS][8];
+    char names[HANDS][12];
     cano_os_hand hands[HANDS];
     for (int i = 0; i < HANDS; i++) {
         snprintf(names[i], sizeof names[i], "%d", i);
@@ -910,6 +910,30 @@ static void lease_of_a_spawned_child_stays_in_no_forked_one(void)
     cano_os_segment_close(&segment);
 }
 
+/* A fork may come between any two steps of taking and dropping: what is dropped is dropped, although the children live. */
+static void child_forked_in_the_midst_of_taking_keeps_nothing(void)
+{
+    cano_os_segment segment = make();
+    cano_os_identity identity = { 0, 0 };
+    static farm all;
+    all = (farm){ .ended = false };
+    suite_thread *thread = suite_thread_start(fork_pets, &all);
+    uint32_t taken = 0;
+    for (; atomic_load(&all.count) < PETS; taken++) {
+        cano_os_lease_drop(take(&segment, taken, &identity));
+    }
+    suite_thread_end(thread);
+    bool gone = true;
+    for (uint32_t slot = 0; gone && slot < taken; slot++) {
+        gone = await_death(&segment, slot, &identity);
+    }
+    CU_ASSERT(gone);
+    for (int i = atomic_load(&all.count) - 1; i >= 0; i--) {
+        let_go(all.pets[i]);
+    }
+    cano_os_segment_close(&segment);
+}
+
 int main(int argc, char **argv)
 {
     static const suite_test tests[] = {
@@ -937,6 +961,7 @@ int main(int argc, char **argv)
         { "last_to_close_leaves_nothing", last_to_close_leaves_nothing },
         { "lost_lock_file_kills_nobody", lost_lock_file_kills_nobody },
         { "started_program_keeps_no_lease", started_program_keeps_no_lease },
+        { "child_forked_in_the_midst_of_taking_keeps_nothing", child_forked_in_the_midst_of_taking_keeps_nothing },
         { "lease_of_a_spawned_child_stays_in_no_forked_one", lease_of_a_spawned_child_stays_in_no_forked_one },
         { NULL, NULL },
     };
