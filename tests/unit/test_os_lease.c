@@ -199,7 +199,7 @@ static void private_memory_needs_no_leases(void)
 /* argv: path. Takes the lease of SLOT, says so and waits for the word to go on (or for death). */
 static int hold_lease(int argc, char **argv)
 {
-    cano_os_segment segment;
+    static cano_os_segment segment; /* stays open until the process ends */
     cano_os_handle lease;
     if (argc != 1 || !open_place(argv[0], &segment)) {
         return 2;

@@ -217,6 +217,7 @@ static int sleep_well(int argc, char **argv)
             return 1;
         }
     }
+    cano_os_segment_close(&segment);
     return 0;
 }
 
