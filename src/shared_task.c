@@ -171,8 +171,10 @@ static cano_status revive(cano_shared *q, const task *t, cano_task_word *next)
 static void set_delay(cano_shared *q, uint32_t entry, int64_t delay)
 {
     cano_ledger_entry *e = &q->memory.ledger.entries[entry];
-    e->delay_set = (uint64_t)cano_os_now(); /* both before the swap that says DELAYED */
-    e->delay = (uint64_t)delay;
+    const int64_t now = cano_os_now();
+    const int64_t most = INT64_MAX - now; /* beyond the end of time is at the end of time */
+    e->delay_set = (uint64_t)now; /* both before the swap that says DELAYED */
+    e->delay = (uint64_t)(delay < most ? delay : most);
 }
 
 static void announce(cano_shared *q, uint32_t entry, cano_task_word next)
