@@ -76,7 +76,7 @@ static uint32_t write_head(unsigned char *head, const cano_pipe_message *message
 /* How long the head is as far as it can be told. */
 static uint32_t head_size(const cano_stream_inlet *inlet)
 {
-    if (inlet->got < 4 || mark_of(inlet->head) >= 0 || mark_of(inlet->head) == MARK_EXPECT) {
+    if (inlet->got < 4 || mark_of(inlet->head) >= 0 || mark_of(inlet->head) <= MARK_EXPECT) {
         return 4;
     }
     return mark_of(inlet->head) == MARK_LARGE ? 12 : 8;
