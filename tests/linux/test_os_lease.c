@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,8 @@
 #define FORKERS 3
 #define TAKERS 2
 #define FORKS 60
+#define VISITORS 4
+#define VISITS 300
 #define PETS 60
 #define SPAWNS 30
 #define HANDS 100 /* so many that the lease's number is wanted in the child, and copied out of the way */
@@ -770,6 +773,51 @@ static void last_to_close_leaves_nothing(void)
     CU_ASSERT(!find_lock_file(id, path));
 }
 
+/* Comes with a handle of its own, holds the lease alone, and leaves as the last one if nobody else is there. */
+static int come_and_go(void *context)
+{
+    const cano_os_segment *segment = context;
+    _Atomic uint32_t *inside = (_Atomic uint32_t *)(void *)segment->base;
+    int64_t since = 0;
+    for (int visits = 0; visits < VISITS;) {
+        cano_os_segment mine = open_again(segment);
+        cano_os_handle lease;
+        cano_os_identity identity;
+        const cano_status status = cano_os_lease_take(&mine, SLOT, &lease, &identity);
+        if (status == CANO_OK) {
+            if (atomic_fetch_add_explicit(inside, 1, memory_order_seq_cst) != 0) {
+                return 1;
+            }
+            sched_yield();
+            visits++;
+            atomic_fetch_sub_explicit(inside, 1, memory_order_seq_cst);
+            cano_os_lease_drop(lease);
+        } else if (status != CANO_EEXIST || !suite_patience(&since)) {
+            return 2;
+        }
+        cano_os_segment_close(&mine);
+    }
+    return 0;
+}
+
+static void lease_is_held_by_one_although_the_last_leaves_again_and_again(void)
+{
+    cano_os_segment segment = make();
+    pid_t children[VISITORS];
+    fflush(NULL);
+    for (int i = 0; i < VISITORS; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            alarm(60);
+            _exit(come_and_go(&segment));
+        }
+    }
+    for (int i = 0; i < VISITORS; i++) {
+        CU_ASSERT_EQUAL(end_of(children[i]), 0);
+    }
+    cano_os_segment_close(&segment);
+}
+
 static int hold_until_killed(void *context)
 {
     cano_os_segment *segment = context;
@@ -959,6 +1007,8 @@ int main(int argc, char **argv)
         { "end_of_descriptors_is_a_limit", end_of_descriptors_is_a_limit },
         { "unlinked_segment_has_leases_still", unlinked_segment_has_leases_still },
         { "last_to_close_leaves_nothing", last_to_close_leaves_nothing },
+        { "lease_is_held_by_one_although_the_last_leaves_again_and_again",
+          lease_is_held_by_one_although_the_last_leaves_again_and_again },
         { "lost_lock_file_kills_nobody", lost_lock_file_kills_nobody },
         { "started_program_keeps_no_lease", started_program_keeps_no_lease },
         { "child_forked_in_the_midst_of_taking_keeps_nothing", child_forked_in_the_midst_of_taking_keeps_nothing },
