@@ -154,8 +154,8 @@ static int description_to_ask(cano_os_segment *segment)
         return ask;
     }
     const int opened = open_to_ask(segment);
-    if (opened < 0 || atomic_compare_exchange_strong_explicit(&backend->ask, &ask, opened, memory_order_relaxed,
-                                                              memory_order_relaxed)) {
+    if (opened < 0 ||
+        atomic_compare_exchange_strong_explicit(&backend->ask, &ask, opened, memory_order_relaxed, memory_order_relaxed)) {
         return opened;
     }
     close(opened);

@@ -12,7 +12,11 @@
 #include <unistd.h>
 
 /* As the access of cano_queue_options. */
-enum { USER, GROUP, EVERYONE };
+enum {
+    USER,
+    GROUP,
+    EVERYONE
+};
 
 static cano_status make_id(char id[33])
 {

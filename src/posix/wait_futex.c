@@ -23,8 +23,8 @@ cano_status cano_os_wait(cano_os_segment *segment, _Atomic uint32_t *word, uint3
     }
     const struct timespec until = { .tv_sec = deadline / 1000000, .tv_nsec = deadline % 1000000 * 1000 };
     const struct timespec *limit = deadline == CANO_OS_NEVER ? NULL : &until;
-    const long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | flags_of(segment), expected, limit, NULL,
-                                FUTEX_BITSET_MATCH_ANY);
+    const long result =
+        syscall(SYS_futex, word, FUTEX_WAIT_BITSET | flags_of(segment), expected, limit, NULL, FUTEX_BITSET_MATCH_ANY);
     if (result == 0 || errno == EAGAIN || errno == EINTR) {
         return CANO_OK;
     }

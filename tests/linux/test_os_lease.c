@@ -258,8 +258,8 @@ static int replace_leases(void *context)
         return 1; /* a number that is still to be dropped */
     }
     cano_os_lease_drop(from->leases[1]);
-    if (!cano_os_lease_alive(&asking, SLOT + 2, &first)
-        || cano_os_lease_take(from->segment, SLOT + 3, &next, &second) != CANO_OK) {
+    if (!cano_os_lease_alive(&asking, SLOT + 2, &first) ||
+        cano_os_lease_take(from->segment, SLOT + 3, &next, &second) != CANO_OK) {
         return 2;
     }
     cano_os_lease_drop(lease);
@@ -844,7 +844,8 @@ static void lost_lock_file_kills_nobody(void)
     }
     const cano_os_identity *identity = (cano_os_identity *)(void *)(segment.base + 64);
     int64_t since = 0;
-    while (atomic_load_explicit((_Atomic uint32_t *)(void *)segment.base, memory_order_acquire) == 0 && suite_patience(&since)) {
+    while (atomic_load_explicit((_Atomic uint32_t *)(void *)segment.base, memory_order_acquire) == 0 &&
+           suite_patience(&since)) {
     }
     if (find_lock_file(segment.id, path)) {
         CU_ASSERT(cano_os_lease_alive(&segment, SLOT, identity));

@@ -132,11 +132,11 @@ static int create_over_limit(void)
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) {
         return FAILED;
     }
-    return cano_os_segment_create(&segment, SIZE, true, 0) != CANO_ENOSPC         ? 1
-           : cano_os_error() != EFBIG                                             ? 2
-           : cano_os_segment_create_named(&segment, SIZE, 0) != CANO_ENOSPC       ? 3
-           : cano_os_segment_create(&segment, 4096, true, 0) != CANO_OK           ? 4
-                                                                                  : 0;
+    return cano_os_segment_create(&segment, SIZE, true, 0) != CANO_ENOSPC   ? 1
+           : cano_os_error() != EFBIG                                       ? 2
+           : cano_os_segment_create_named(&segment, SIZE, 0) != CANO_ENOSPC ? 3
+           : cano_os_segment_create(&segment, 4096, true, 0) != CANO_OK     ? 4
+                                                                            : 0;
 }
 
 static void limit_of_file_sizes_is_met_without_a_signal(void)
@@ -155,12 +155,12 @@ static int create_without_descriptors(void)
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
         return FAILED;
     }
-    return cano_os_segment_create(&other, SIZE, true, 0) != CANO_ELIMIT     ? 1
-           : cano_os_error() != EMFILE                                      ? 2
-           : cano_os_segment_create_named(&other, SIZE, 0) != CANO_ELIMIT   ? 3
-           : cano_os_segment_open(&other, "/", 1, 0) == CANO_OK             ? 4
-           : cano_os_segment_create(&other, SIZE, false, 0) != CANO_OK      ? 5
-                                                                            : 0;
+    return cano_os_segment_create(&other, SIZE, true, 0) != CANO_ELIMIT   ? 1
+           : cano_os_error() != EMFILE                                    ? 2
+           : cano_os_segment_create_named(&other, SIZE, 0) != CANO_ELIMIT ? 3
+           : cano_os_segment_open(&other, "/", 1, 0) == CANO_OK           ? 4
+           : cano_os_segment_create(&other, SIZE, false, 0) != CANO_OK    ? 5
+                                                                          : 0;
 }
 
 static void end_of_descriptors_is_a_limit(void)
@@ -435,8 +435,8 @@ static int create_without_tmpfile(void)
     if (!forget_tmpfile() || open("/tmp", O_TMPFILE | O_RDWR, 0600) >= 0) {
         return FAILED;
     }
-    if (cano_os_segment_create_named(&first, SIZE, 0) != CANO_OK || cano_os_segment_create_named(&second, SIZE, 0) != CANO_OK
-        || cano_os_segment_create_named(&second, SIZE_MAX / 4, 0) != CANO_ENOSPC) {
+    if (cano_os_segment_create_named(&first, SIZE, 0) != CANO_OK || cano_os_segment_create_named(&second, SIZE, 0) != CANO_OK ||
+        cano_os_segment_create_named(&second, SIZE_MAX / 4, 0) != CANO_ENOSPC) {
         return 1;
     }
     if (cano_os_segment_publish(&first, path) != CANO_OK || cano_os_segment_publish(&second, path) != CANO_EEXIST) {
@@ -517,8 +517,8 @@ static void directory_too_long_is_refused(void)
 /* In a mount namespace of its own: a /dev/shm of our making, without CANO_DIR. argument of the steps below: what is there. */
 static bool enter_namespace(void)
 {
-    return unsetenv("CANO_DIR") == 0 && unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0
-           && mount("none", "/dev/shm", "tmpfs", 0, "size=1m,mode=1777") == 0;
+    return unsetenv("CANO_DIR") == 0 && unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("none", "/dev/shm", "tmpfs", 0, "size=1m,mode=1777") == 0;
 }
 
 static int look_at_default(void)
@@ -534,9 +534,9 @@ static int look_at_default(void)
     if (directory_status(path) != CANO_OK || strcmp(path, own) != 0 || stat(own, &is) != 0 || (is.st_mode & 07777) != 0700) {
         return 1; /* made, and private whatever the umask */
     }
-    if (directory_status(path) != CANO_OK || chmod(own, 0720) != 0 || directory_status(path) != CANO_EACCES
-        || chmod(own, 0702) != 0 || directory_status(path) != CANO_EACCES || chmod(own, 0755) != 0
-        || directory_status(path) != CANO_OK) {
+    if (directory_status(path) != CANO_OK || chmod(own, 0720) != 0 || directory_status(path) != CANO_EACCES ||
+        chmod(own, 0702) != 0 || directory_status(path) != CANO_EACCES || chmod(own, 0755) != 0 ||
+        directory_status(path) != CANO_OK) {
         return 2; /* others may not write to it */
     }
     if (chown(own, STRANGER, STRANGER) != 0 || directory_status(path) != CANO_EACCES || rmdir(own) != 0) {

@@ -129,7 +129,9 @@ static void every_slot_has_a_lease_of_its_own(void)
 {
     common_place place = make_place();
     static const uint32_t slots[] = { 0, 1, 2, 63, 64, 512, 1022, 1023 };
-    enum { COUNT = sizeof slots / sizeof slots[0] };
+    enum {
+        COUNT = sizeof slots / sizeof slots[0]
+    };
     cano_os_segment other;
     cano_os_handle leases[COUNT];
     cano_os_identity identities[COUNT];
@@ -474,12 +476,8 @@ int main(int argc, char **argv)
         { NULL, NULL },
     };
     static const suite_role roles[] = {
-        { "hold_lease", hold_lease },
-        { "ask", ask_about_parent },
-        { "hold_guard", hold_guard },
-        { "visit", visit },
-        { "come_and_go", come_and_go },
-        { NULL, NULL },
+        { "hold_lease", hold_lease }, { "ask", ask_about_parent },    { "hold_guard", hold_guard },
+        { "visit", visit },           { "come_and_go", come_and_go }, { NULL, NULL },
     };
     return suite_main(argc, argv, "os_lease", tests, roles);
 }

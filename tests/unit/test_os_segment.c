@@ -253,8 +253,8 @@ static int race(int argc, char **argv)
 {
     cano_os_segment common;
     cano_os_segment mine;
-    if (argc != 3 || cano_os_segment_open(&common, argv[0], sizeof(meeting), 0) != CANO_OK
-        || cano_os_segment_create_named(&mine, SIZE, 0) != CANO_OK) {
+    if (argc != 3 || cano_os_segment_open(&common, argv[0], sizeof(meeting), 0) != CANO_OK ||
+        cano_os_segment_create_named(&mine, SIZE, 0) != CANO_OK) {
         return 2;
     }
     meeting *met = (meeting *)(void *)common.base;

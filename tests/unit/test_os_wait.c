@@ -7,7 +7,6 @@
 #include "name.h"
 #include "os.h"
 
-
 #define SIZE ((size_t)65536)
 #define SHORT INT64_C(20000) /* microseconds */
 #define SLICE INT64_C(50000) /* nothing correct depends on a wake: sleeps are in slices */
