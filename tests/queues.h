@@ -173,7 +173,7 @@ typedef struct stage {
 
 static inline stage stage_of(cano_queue_options options)
 {
-    const cano_queue_options words = OPTIONS(.max_items = 64, .max_bytes = 4096);
+    const cano_queue_options words = OPTIONS(.max_items = 4096, .max_bytes = 32768);
     stage s = { .names = { suite_name("queue"), suite_name("talk"), suite_name("orders") } };
     s.queue = make_named(s.names[0], options);
     s.talk = make_named(s.names[1], words);
