@@ -60,8 +60,18 @@ typedef struct cano_os_pollable {
 /* Monotonic microseconds, one clock for every process of the machine. */
 int64_t cano_os_now(void);
 
-/* A number of this process that is another one in a forked child; cheap (no system call on Linux). Never 0. */
-uint32_t cano_os_self(void);
+/* Where the seam keeps the number below, once it was asked for; NULL, or 0 in it: ask. For cano_os_self alone. */
+extern _Atomic(_Atomic uint32_t *) cano_os_self_word;
+uint32_t cano_os_self_asked(void);
+
+/* A number of this process that is another one in a forked child; cheap (two loads on Linux). Never 0. */
+static inline uint32_t cano_os_self(void)
+{
+    /* acquire: pairs with the release of who made the word; relaxed: the number comes alone */
+    _Atomic uint32_t *word = atomic_load_explicit(&cano_os_self_word, memory_order_acquire);
+    const uint32_t self = word == NULL ? 0 : atomic_load_explicit(word, memory_order_relaxed);
+    return self != 0 ? self : cano_os_self_asked();
+}
 
 /* A text that changes when the machine starts anew; at most 47 characters. */
 void cano_os_boot(char boot[48]);
@@ -152,7 +162,7 @@ void cano_os_segment_forked(cano_os_segment *);
 cano_status cano_os_stream_pair(cano_os_stream ends[2]);
 
 /* Takes over the name of a dead listener; CANO_EEXIST: a living one, or something else, has the path. To find out whether one
- * lives it is connected to: accept gives such a stream too, ended already. */
+ * lives it may be connected to: accept gives such a stream too, ended already. */
 cano_status cano_os_stream_listen(cano_os_stream *, const char *path, uint32_t access);
 cano_status cano_os_stream_accept(cano_os_stream *listener, cano_os_stream *);
 
@@ -184,10 +194,17 @@ void cano_os_stream_close(cano_os_stream *, bool end);
 /* ---- sleep on handles, at most 64: streams, bells, processes. CANO_OK: at least one is ready; CANO_ETIMEOUT ---- */
 cano_status cano_os_poll(cano_os_pollable *, size_t count, int64_t deadline);
 
-/* ---- process; APR does the waiting and the killing ---- */
+/* ---- process ---- */
 
 /* Start argv with exactly stdio and these handles. argv[0] "" is this program. ended becomes readable at exit. */
 cano_status cano_os_spawn(const char *const *argv, const cano_os_hand *, size_t count, int64_t *pid, cano_os_handle *ended);
+
+/* How a child ended, told once: its exit code and signal 0, or -1 and what killed it. CANO_ETIMEOUT: it has not. CANO_ESYSTEM:
+ * nobody can say, somebody else asked first. ended: of the spawn, or CANO_OS_NONE if that was closed. */
+cano_status cano_os_reap(int64_t pid, cano_os_handle ended, int *code, int *signal);
+
+/* End a child that has not been reaped, at once (SIGKILL, TerminateProcess). */
+cano_status cano_os_kill(int64_t pid, cano_os_handle ended);
 
 /* In the child: once each, close-on-exec; CANO_ENOENT afterwards. */
 cano_status cano_os_inherited(const char *name, cano_os_handle *);

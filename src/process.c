@@ -9,12 +9,9 @@
 #include "queue.h"
 #include "status.h"
 
-#include <apr_errno.h>
-#include <apr_thread_proc.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define KILL_SIGNAL 9              /* SIGKILL has this number wherever there are signals; elsewhere APR does not look at it */
 #define STATUS_PAUSE INT64_C(1000) /* microseconds between two questions for a status that is late */
 
 struct cano_process {
@@ -46,26 +43,19 @@ static _Atomic(cano_process *) abandoned;
 
 /* ---- the end of a process ---- */
 
-static void note_exit(cano_process *process, int code, apr_exit_why_e why)
-{
-    process->exit.code = why == APR_PROC_EXIT ? code : -1;
-    process->exit.signal = why == APR_PROC_EXIT ? 0 : code;
-}
-
 /* CANO_ETIMEOUT: it has not ended. Under the latch, or by the only one who knows the process. */
 static cano_status reap(cano_process *process)
 {
     if (!process->reaped) {
-        apr_proc_t child = { .pid = (pid_t)process->pid };
         int code = 0;
-        apr_exit_why_e why = APR_PROC_EXIT;
-        const apr_status_t waited = apr_proc_wait(&child, &code, &why, APR_NOWAIT);
-        if (waited == APR_CHILD_NOTDONE) {
+        int signal = 0;
+        const cano_status status = cano_os_reap(process->pid, process->ended, &code, &signal);
+        if (status == CANO_ETIMEOUT) {
             return CANO_ETIMEOUT;
         }
-        process->lost = waited == APR_CHILD_DONE ? 0 : (int)APR_TO_OS_ERROR(waited);
+        process->lost = status == CANO_OK ? 0 : cano_os_error();
         process->reaped = true;
-        note_exit(process, code, why);
+        process->exit = (cano_exit){ code, signal };
     }
     return process->lost == 0 ? CANO_OK : cano_os_fail(process->lost, CANO_ESYSTEM);
 }
@@ -355,9 +345,8 @@ static cano_status kill_unreaped(const cano_process *process)
     if (process->reaped || has_ended(process)) {
         return CANO_OK;
     }
-    apr_proc_t child = { .pid = (pid_t)process->pid };
-    const apr_status_t killed = apr_proc_kill(&child, KILL_SIGNAL);
-    return killed == APR_SUCCESS || has_ended(process) ? CANO_OK : cano_os_fail((int)APR_TO_OS_ERROR(killed), CANO_ESYSTEM);
+    const cano_status killed = cano_os_kill(process->pid, process->ended);
+    return killed == CANO_OK || has_ended(process) ? CANO_OK : cano_os_fail(cano_os_error(), CANO_ESYSTEM);
 }
 
 cano_status cano_process_kill(cano_process *process)
@@ -377,8 +366,10 @@ void cano_process_close(cano_process *process)
         return;
     }
     reap_abandoned();
+    const bool goes_on = is_ours(process) && reap(process) == CANO_ETIMEOUT;
     cano_os_close(process->ended);
-    if (is_ours(process) && reap(process) == CANO_ETIMEOUT) {
+    process->ended = CANO_OS_NONE;
+    if (goes_on) {
         abandon(process);
     } else {
         free(process);

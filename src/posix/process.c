@@ -337,6 +337,31 @@ cano_status cano_os_spawn(const char *const *argv, const cano_os_hand *hands, si
     return status;
 }
 
+cano_status cano_os_reap(int64_t pid, cano_os_handle ended, int *code, int *signal)
+{
+    (void)ended;
+    int status = 0;
+    pid_t waited;
+    do {
+        waited = waitpid((pid_t)pid, &status, WNOHANG);
+    } while (waited < 0 && errno == EINTR);
+    if (waited < 0) {
+        return cano_os_fail(errno, CANO_ESYSTEM);
+    }
+    if (waited == 0) {
+        return cano_os_fail(EAGAIN, CANO_ETIMEOUT);
+    }
+    *code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    *signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    return CANO_OK;
+}
+
+cano_status cano_os_kill(int64_t pid, cano_os_handle ended)
+{
+    (void)ended;
+    return kill((pid_t)pid, SIGKILL) == 0 ? CANO_OK : cano_posix_failed(errno);
+}
+
 /* ---- in the child ---- */
 
 typedef struct inherited {

@@ -6,7 +6,6 @@
 
 #include "bundle.h"
 
-#include <apr_thread_proc.h>
 #include <cano/process.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,17 +48,16 @@ static int answer_to(forgery *forged, const char *role)
     CU_ASSERT_EQUAL_FATAL(cano_os_spawn(argv, hands, 1 + forged->handles_count, &pid, &ended), CANO_OK);
     cano_os_pollable watched = { ended, false, false };
     const cano_status status = cano_os_poll(&watched, 1, cano_os_now() + SUITE_PATIENCE);
-    cano_os_close(ended);
-    apr_proc_t process = { .pid = (pid_t)pid };
     int code = NOT_ANSWERED;
-    apr_exit_why_e why = APR_PROC_SIGNAL;
+    int signal = 0;
     if (status == CANO_OK) {
-        apr_proc_wait(&process, &code, &why, APR_WAIT);
+        CU_ASSERT_EQUAL(cano_os_reap(pid, ended, &code, &signal), CANO_OK);
     }
+    cano_os_close(ended);
     cano_os_stream_close(&forged->streams[0], true);
     cano_os_stream_close(&forged->streams[1], true);
     cano_os_segment_close(&forged->segment);
-    return why == APR_PROC_EXIT ? code : NOT_ANSWERED;
+    return signal == 0 ? code : NOT_ANSWERED;
 }
 
 static int run_pipe(int argc, char **argv)
