@@ -37,7 +37,7 @@ static const char usage[] = "usage: treewc [-j WORKERS] [--chaos[=MS]] [--queue 
 /* Exit statuses, of workers too. */
 #define COUNTED 0
 #define SKIPPED 1
-#define FAILED 2
+#define GAVE_UP 2
 
 struct counts {
     uint64_t lines, words, bytes;
@@ -82,7 +82,7 @@ struct team {
 static void fail(const char *what, const char *why)
 {
     fprintf(stderr, "treewc: %s: %s\n", what, why);
-    exit(FAILED);
+    exit(GAVE_UP);
 }
 
 static void check(cano_status status, const char *what)
@@ -370,7 +370,7 @@ static void look_after(struct team *team)
         }
         cano_process_close(team->workers[i]);
         team->workers[i] = NULL;
-        if (ended.code == FAILED) {
+        if (ended.code == GAVE_UP) {
             fail("a worker", "could not work");
         }
         if (ended.code != COUNTED) {
@@ -519,7 +519,7 @@ static void check_root(const char *root, apr_pool_t *pool)
     const apr_status_t status = apr_dir_open(&directory, root, pool);
     if (status != APR_SUCCESS) {
         complain(root, status);
-        exit(FAILED);
+        exit(GAVE_UP);
     }
     apr_dir_close(directory);
 }
@@ -533,7 +533,7 @@ int main(int argc, char **argv)
     struct options options = { .workers = 4 };
     if (!parse(arguments, &options)) {
         fputs(usage, stderr);
-        return FAILED;
+        return GAVE_UP;
     }
     if (options.worker) {
         return work(&options, pool);

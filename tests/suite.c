@@ -11,11 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#define KILL 9 /* SIGKILL wherever there are signals; elsewhere the exit status of one who was killed */
 
 struct suite_child {
     apr_proc_t process;
     apr_pool_t *pool;
+    bool killed; /* where there are no signals the exit status does not tell */
 };
 
 struct suite_thread {
@@ -29,9 +31,7 @@ static const char *program;
 
 int64_t suite_now(void)
 {
-    struct timespec now;
-    timespec_get(&now, TIME_UTC); /* tests only compare within seconds; C11 has no portable monotonic clock */
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return apr_time_now(); /* tests only compare within seconds; there is no portable monotonic clock */
 }
 
 bool suite_patience(int64_t *since)
@@ -52,9 +52,9 @@ const char *suite_name(const char *stem)
     }
     unsigned char random[8];
     apr_generate_random_bytes(random, sizeof random);
-    uint64_t number;
+    uint32_t number[2];
     memcpy(&number, random, sizeof number);
-    return apr_psprintf(pool, "%s-%d-%" APR_UINT64_T_HEX_FMT, stem, count++, number);
+    return apr_psprintf(pool, "%s-%d-%x%08x", stem, count++, number[0], number[1]);
 }
 
 suite_child *suite_start(const char *role, ...)
@@ -92,8 +92,9 @@ int suite_wait(suite_child *child, int64_t timeout)
         apr_exit_why_e why = APR_PROC_EXIT;
         const apr_status_t waited = apr_proc_wait(&child->process, &status, &why, APR_NOWAIT);
         if (waited == APR_CHILD_DONE) {
+            const bool killed = why != APR_PROC_EXIT || (child->killed && status == KILL);
             apr_pool_destroy(child->pool);
-            return why == APR_PROC_EXIT ? status : SUITE_KILLED;
+            return killed ? SUITE_KILLED : status;
         }
         if (suite_now() >= end) {
             return SUITE_ALIVE;
@@ -104,11 +105,7 @@ int suite_wait(suite_child *child, int64_t timeout)
 
 void suite_kill(suite_child *child)
 {
-#ifdef SIGKILL
-    apr_proc_kill(&child->process, SIGKILL);
-#else
-    apr_proc_kill(&child->process, 9);
-#endif
+    child->killed = apr_proc_kill(&child->process, KILL) == APR_SUCCESS;
 }
 
 int64_t suite_pid(const suite_child *child)
@@ -159,7 +156,9 @@ static int run_role(int argc, char **argv, const suite_role *roles)
 
 int suite_main(int argc, char **argv, const char *name, const suite_test *tests, const suite_role *roles)
 {
-    apr_initialize();
+    const char *const *given = (const char *const *)argv;
+    apr_app_initialize(&argc, &given, NULL); /* in UTF-8 on every system */
+    argv = (char **)given;
     program = argv[0];
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     if (argc > 1 && strcmp(argv[1], "role") == 0) {

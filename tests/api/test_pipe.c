@@ -846,38 +846,38 @@ static void an_end_moves_with_its_messages_over(uint32_t carrier, uint32_t cargo
 {
     cano_pipe *a;
     cano_pipe *b;
-    cano_pipe *near;
-    cano_pipe *far;
+    cano_pipe *here;
+    cano_pipe *there;
     static unsigned char large[300000];
     void *data;
     size_t size;
     make(&a, &b, carrier);
-    make(&near, &far, cargo);
+    make(&here, &there, cargo);
     fill(large, sizeof large, 3);
     for (int hop = 0; hop < 3; hop++) {
-        say(near, "first");
+        say(here, "first");
         if (cargo == CANO_PIPE_MEMORY) {
-            CU_ASSERT_EQUAL(cano_pipe_send(near, large, sizeof large, SUITE_PATIENCE), CANO_OK);
+            CU_ASSERT_EQUAL(cano_pipe_send(here, large, sizeof large, SUITE_PATIENCE), CANO_OK);
         }
-        say(near, "last");
-        say(far, "from the far end");
-        CU_ASSERT_EQUAL(cano_pipe_send_pipe(a, far, SUITE_PATIENCE), CANO_OK);
-        say(near, "while it travels");
-        CU_ASSERT_EQUAL_FATAL(cano_pipe_recv_pipe(b, &far, SUITE_PATIENCE), CANO_OK);
-        CU_ASSERT_TRUE(hears(far, "first"));
+        say(here, "last");
+        say(there, "from the far end");
+        CU_ASSERT_EQUAL(cano_pipe_send_pipe(a, there, SUITE_PATIENCE), CANO_OK);
+        say(here, "while it travels");
+        CU_ASSERT_EQUAL_FATAL(cano_pipe_recv_pipe(b, &there, SUITE_PATIENCE), CANO_OK);
+        CU_ASSERT_TRUE(hears(there, "first"));
         if (cargo == CANO_PIPE_MEMORY) {
-            CU_ASSERT_EQUAL_FATAL(cano_pipe_recv_alloc(far, &data, &size, SUITE_PATIENCE), CANO_OK);
+            CU_ASSERT_EQUAL_FATAL(cano_pipe_recv_alloc(there, &data, &size, SUITE_PATIENCE), CANO_OK);
             CU_ASSERT_TRUE(size == sizeof large && is_filled(data, size, 3));
             cano_free(data);
         }
-        CU_ASSERT_TRUE(hears(far, "last"));
-        CU_ASSERT_TRUE(hears(far, "while it travels"));
-        CU_ASSERT_TRUE(hears(near, "from the far end"));
-        CU_ASSERT_EQUAL(recv_status(far, CANO_NOW), CANO_ETIMEOUT);
+        CU_ASSERT_TRUE(hears(there, "last"));
+        CU_ASSERT_TRUE(hears(there, "while it travels"));
+        CU_ASSERT_TRUE(hears(here, "from the far end"));
+        CU_ASSERT_EQUAL(recv_status(there, CANO_NOW), CANO_ETIMEOUT);
     }
-    cano_pipe_close(near);
-    CU_ASSERT_EQUAL(recv_status(far, SUITE_PATIENCE), CANO_ECLOSED);
-    cano_pipe_close(far);
+    cano_pipe_close(here);
+    CU_ASSERT_EQUAL(recv_status(there, SUITE_PATIENCE), CANO_ECLOSED);
+    cano_pipe_close(there);
     close_both(a, b);
 }
 
@@ -893,22 +893,22 @@ static void both_ends_move_in_turn(void)
 {
     cano_pipe *a;
     cano_pipe *b;
-    cano_pipe *near;
-    cano_pipe *far;
+    cano_pipe *here;
+    cano_pipe *there;
     static unsigned char large[300000];
     static unsigned char back[300000];
     size_t size = 0;
     make(&a, &b, CANO_PIPE_MEMORY);
-    make(&near, &far, CANO_PIPE_MEMORY);
+    make(&here, &there, CANO_PIPE_MEMORY);
     for (uint64_t i = 0; i < 20; i++) {
         fill(large, sizeof large, i);
-        CU_ASSERT_EQUAL(cano_pipe_send(near, large, sizeof large, SUITE_PATIENCE), CANO_OK);
-        CU_ASSERT_EQUAL(cano_pipe_send_pipe(a, i % 2 ? near : far, SUITE_PATIENCE), CANO_OK);
-        CU_ASSERT_EQUAL_FATAL(cano_pipe_recv_pipe(b, i % 2 ? &near : &far, SUITE_PATIENCE), CANO_OK);
-        CU_ASSERT_EQUAL(cano_pipe_recv(far, back, sizeof back, &size, SUITE_PATIENCE), CANO_OK);
+        CU_ASSERT_EQUAL(cano_pipe_send(here, large, sizeof large, SUITE_PATIENCE), CANO_OK);
+        CU_ASSERT_EQUAL(cano_pipe_send_pipe(a, i % 2 ? here : there, SUITE_PATIENCE), CANO_OK);
+        CU_ASSERT_EQUAL_FATAL(cano_pipe_recv_pipe(b, i % 2 ? &here : &there, SUITE_PATIENCE), CANO_OK);
+        CU_ASSERT_EQUAL(cano_pipe_recv(there, back, sizeof back, &size, SUITE_PATIENCE), CANO_OK);
         CU_ASSERT_TRUE(size == sizeof back && is_filled(back, size, i));
     }
-    close_both(near, far);
+    close_both(here, there);
     close_both(a, b);
 }
 
@@ -933,20 +933,20 @@ static void an_end_goes_to_a_child_and_back_over(uint32_t transport)
 {
     cano_pipe *a;
     cano_pipe *b;
-    cano_pipe *near;
-    cano_pipe *far;
+    cano_pipe *here;
+    cano_pipe *there;
     make(&a, &b, transport);
-    make(&near, &far, transport);
+    make(&here, &there, transport);
     cano_process *child = start("pass back", b);
-    say(near, "para a crianca");
-    CU_ASSERT_EQUAL(cano_pipe_send_pipe(a, far, SUITE_PATIENCE), CANO_OK);
-    CU_ASSERT_TRUE(hears(near, "da crianca"));
-    CU_ASSERT_EQUAL_FATAL(cano_pipe_recv_pipe(a, &far, SUITE_PATIENCE), CANO_OK);
+    say(here, "para a crianca");
+    CU_ASSERT_EQUAL(cano_pipe_send_pipe(a, there, SUITE_PATIENCE), CANO_OK);
+    CU_ASSERT_TRUE(hears(here, "da crianca"));
+    CU_ASSERT_EQUAL_FATAL(cano_pipe_recv_pipe(a, &there, SUITE_PATIENCE), CANO_OK);
     end_with(child, 0);
-    say(far, "again");
-    CU_ASSERT_TRUE(hears(near, "again"));
+    say(there, "again");
+    CU_ASSERT_TRUE(hears(here, "again"));
     CU_ASSERT_EQUAL(recv_status(a, SUITE_PATIENCE), CANO_ECLOSED);
-    close_both(near, far);
+    close_both(here, there);
     cano_pipe_close(a);
 }
 
@@ -959,16 +959,16 @@ static void an_end_that_dies_on_its_way_ends_the_conversation_over(uint32_t tran
 {
     cano_pipe *a;
     cano_pipe *b;
-    cano_pipe *near;
-    cano_pipe *far;
+    cano_pipe *here;
+    cano_pipe *there;
     make(&a, &b, transport);
-    make(&near, &far, transport);
-    say(far, "last words");
-    CU_ASSERT_EQUAL(cano_pipe_send_pipe(a, far, SUITE_PATIENCE), CANO_OK);
+    make(&here, &there, transport);
+    say(there, "last words");
+    CU_ASSERT_EQUAL(cano_pipe_send_pipe(a, there, SUITE_PATIENCE), CANO_OK);
     close_both(a, b);
-    CU_ASSERT_TRUE(hears(near, "last words"));
-    CU_ASSERT_EQUAL(recv_status(near, SUITE_PATIENCE), CANO_ECLOSED);
-    cano_pipe_close(near);
+    CU_ASSERT_TRUE(hears(here, "last words"));
+    CU_ASSERT_EQUAL(recv_status(here, SUITE_PATIENCE), CANO_ECLOSED);
+    cano_pipe_close(here);
 }
 
 static void an_end_that_dies_on_its_way_ends_the_conversation(void)
@@ -980,16 +980,16 @@ static void kinds_are_not_mixed_up_over(uint32_t transport)
 {
     cano_pipe *a;
     cano_pipe *b;
-    cano_pipe *near;
-    cano_pipe *far;
+    cano_pipe *here;
+    cano_pipe *there;
     cano_pipe *passed = NULL;
     cano_queue *queue = NULL;
     void *data;
     size_t size;
     make(&a, &b, transport);
-    make(&near, &far, transport);
+    make(&here, &there, transport);
     say(a, "");
-    CU_ASSERT_EQUAL(cano_pipe_send_pipe(a, far, SUITE_PATIENCE), CANO_OK);
+    CU_ASSERT_EQUAL(cano_pipe_send_pipe(a, there, SUITE_PATIENCE), CANO_OK);
     CU_ASSERT_EQUAL(cano_pipe_recv_pipe(b, &passed, CANO_NOW), CANO_EKIND);
     CU_ASSERT_EQUAL(cano_pipe_recv_queue(b, &queue, CANO_NOW), CANO_EKIND);
     CU_ASSERT_EQUAL(cano_pipe_poll(b, CANO_NOW), CANO_OK);
@@ -998,10 +998,10 @@ static void kinds_are_not_mixed_up_over(uint32_t transport)
     CU_ASSERT_EQUAL(cano_pipe_recv_alloc(b, &data, &size, CANO_NOW), CANO_EKIND);
     CU_ASSERT_EQUAL(cano_pipe_recv_queue(b, &queue, CANO_NOW), CANO_EKIND);
     CU_ASSERT_EQUAL_FATAL(cano_pipe_recv_pipe(b, &passed, CANO_NOW), CANO_OK);
-    CU_ASSERT_EQUAL(cano_pipe_recv_pipe(b, &far, CANO_NOW), CANO_ETIMEOUT);
-    say(near, "still works");
+    CU_ASSERT_EQUAL(cano_pipe_recv_pipe(b, &there, CANO_NOW), CANO_ETIMEOUT);
+    say(here, "still works");
     CU_ASSERT_TRUE(hears(passed, "still works"));
-    close_both(near, passed);
+    close_both(here, passed);
     close_both(a, b);
 }
 
@@ -1032,21 +1032,21 @@ static void an_end_that_cannot_be_sent_stays_over(uint32_t transport)
     static const unsigned char message[1000];
     cano_pipe *a;
     cano_pipe *b;
-    cano_pipe *near;
-    cano_pipe *far;
+    cano_pipe *here;
+    cano_pipe *there;
     make(&a, &b, transport);
-    make(&near, &far, transport);
+    make(&here, &there, transport);
     while (cano_pipe_send(a, message, sizeof message, CANO_NOW) == CANO_OK) {
     }
     while (cano_pipe_send(a, "", 0, CANO_NOW) == CANO_OK) {
     }
-    CU_ASSERT_EQUAL(cano_pipe_send_pipe(a, far, CANO_NOW), CANO_ETIMEOUT);
-    CU_ASSERT_EQUAL(cano_pipe_send_pipe(a, far, SHORT), CANO_ETIMEOUT);
+    CU_ASSERT_EQUAL(cano_pipe_send_pipe(a, there, CANO_NOW), CANO_ETIMEOUT);
+    CU_ASSERT_EQUAL(cano_pipe_send_pipe(a, there, SHORT), CANO_ETIMEOUT);
     cano_pipe_close(b);
-    CU_ASSERT_EQUAL(cano_pipe_send_pipe(a, far, SHORT), CANO_ECLOSED);
-    say(near, "here");
-    CU_ASSERT_TRUE(hears(far, "here"));
-    close_both(near, far);
+    CU_ASSERT_EQUAL(cano_pipe_send_pipe(a, there, SHORT), CANO_ECLOSED);
+    say(here, "here");
+    CU_ASSERT_TRUE(hears(there, "here"));
+    close_both(here, there);
     cano_pipe_close(a);
 }
 
@@ -1060,24 +1060,24 @@ static void an_end_in_use_is_not_sent_over(uint32_t transport)
     static const unsigned char message[1000];
     cano_pipe *a;
     cano_pipe *b;
-    cano_pipe *near;
-    cano_pipe *far;
+    cano_pipe *here;
+    cano_pipe *there;
     make(&a, &b, transport);
-    make(&near, &far, transport);
+    make(&here, &there, transport);
     while (cano_pipe_send(a, message, sizeof message, CANO_NOW) == CANO_OK || cano_pipe_send(a, "", 0, CANO_NOW) == CANO_OK) {
     }
-    sleeper inside = { .pipe = far };
+    sleeper inside = { .pipe = there };
     suite_thread *thread = suite_thread_start(sleep_in_call, &inside);
     int64_t since = 0;
     cano_status status;
     do { /* as long as the thread is not inside, the carrier is full */
-        status = cano_pipe_send_pipe(a, far, CANO_NOW);
+        status = cano_pipe_send_pipe(a, there, CANO_NOW);
     } while (status == CANO_ETIMEOUT && suite_patience(&since));
     CU_ASSERT_EQUAL(status, CANO_EINVAL);
-    cano_pipe_close(near);
+    cano_pipe_close(here);
     suite_thread_end(thread);
     CU_ASSERT_EQUAL(inside.status, CANO_ECLOSED);
-    cano_pipe_close(far);
+    cano_pipe_close(there);
     close_both(a, b);
 }
 

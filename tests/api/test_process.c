@@ -78,11 +78,11 @@ static void make_pipe(cano_pipe **a, cano_pipe **b)
 /* A child that lives until its line is closed, or it is killed. NULL: it failed. */
 static cano_process *try_spawn_lingering(cano_pipe **line)
 {
-    cano_pipe *far;
-    if (cano_pipe_create(line, &far, NULL) != CANO_OK) {
+    cano_pipe *there;
+    if (cano_pipe_create(line, &there, NULL) != CANO_OK) {
         return NULL;
     }
-    const cano_hand hand = pipe_hand("line", far);
+    const cano_hand hand = pipe_hand("line", there);
     return try_spawn("linger", NULL, &hand, 1);
 }
 
@@ -590,10 +590,10 @@ static void both_ends_of_a_pipe_can_go_to_one_child(void)
     cano_pipe *a;
     cano_pipe *b;
     cano_pipe *line;
-    cano_pipe *far;
+    cano_pipe *there;
     make_pipe(&a, &b);
-    make_pipe(&line, &far);
-    const cano_hand hands[] = { pipe_hand("a", a), pipe_hand("b", b), pipe_hand("line", far) };
+    make_pipe(&line, &there);
+    const cano_hand hands[] = { pipe_hand("a", a), pipe_hand("b", b), pipe_hand("line", there) };
     cano_process *process = spawn("linger", NULL, hands, 3);
     cano_pipe_close(line);
     CU_ASSERT_EQUAL(code_of(process), 7);
@@ -602,28 +602,28 @@ static void both_ends_of_a_pipe_can_go_to_one_child(void)
 static void pipe_end_that_was_never_taken_falls_with_the_child(void)
 {
     cano_pipe *line;
-    cano_pipe *far;
-    cano_pipe *near;
+    cano_pipe *there;
+    cano_pipe *here;
     cano_pipe *ignored;
-    make_pipe(&line, &far);
-    make_pipe(&near, &ignored);
-    const cano_hand hands[] = { pipe_hand("line", far), pipe_hand("ignored", ignored) };
+    make_pipe(&line, &there);
+    make_pipe(&here, &ignored);
+    const cano_hand hands[] = { pipe_hand("line", there), pipe_hand("ignored", ignored) };
     cano_process *process = spawn("ignore", NULL, hands, 2);
     CU_ASSERT_EQUAL(cano_pipe_poll(line, SUITE_PATIENCE), CANO_OK);
-    CU_ASSERT_EQUAL(cano_pipe_poll(near, CANO_NOW), CANO_ETIMEOUT);
+    CU_ASSERT_EQUAL(cano_pipe_poll(here, CANO_NOW), CANO_ETIMEOUT);
     cano_pipe_close(line);
-    CU_ASSERT_EQUAL(cano_pipe_recv(near, NULL, 0, NULL, SUITE_PATIENCE), CANO_ECLOSED);
-    cano_pipe_close(near);
+    CU_ASSERT_EQUAL(cano_pipe_recv(here, NULL, 0, NULL, SUITE_PATIENCE), CANO_ECLOSED);
+    cano_pipe_close(here);
     CU_ASSERT_EQUAL(code_of(process), 0);
 }
 
 /* A getter, and a child that counts as putter since the return of spawn but is not yet attached. */
 static cano_process *spawn_putter(cano_queue **queue, cano_pipe **line)
 {
-    cano_pipe *far;
+    cano_pipe *there;
     *queue = make_queue(CANO_END_WHEN_NO_PUTTER, CANO_GETTER);
-    make_pipe(line, &far);
-    const cano_hand hands[] = { pipe_hand("line", far), queue_hand("queue", *queue, CANO_PUTTER) };
+    make_pipe(line, &there);
+    const cano_hand hands[] = { pipe_hand("line", there), queue_hand("queue", *queue, CANO_PUTTER) };
     cano_process *process = spawn("put-on-word", NULL, hands, 2);
     char message;
     CU_ASSERT_EQUAL(cano_queue_get(*queue, &message, 1, NULL, 50000), CANO_ETIMEOUT);
@@ -677,14 +677,14 @@ static void role_falls_with_a_child_that_is_killed_after_it_attached(void)
 
 static void hand_is_taken_once_and_by_its_kind(void)
 {
-    cano_pipe *near;
-    cano_pipe *far;
-    make_pipe(&near, &far);
+    cano_pipe *here;
+    cano_pipe *there;
+    make_pipe(&here, &there);
     cano_queue *queue = make_queue(0, 0);
-    const cano_hand hands[] = { queue_hand("queue", queue, 0), pipe_hand("pipe", far) };
+    const cano_hand hands[] = { queue_hand("queue", queue, 0), pipe_hand("pipe", there) };
     CU_ASSERT_EQUAL(code_of(spawn("ask-twice", NULL, hands, 2)), 0);
     cano_queue_close(queue);
-    cano_pipe_close(near);
+    cano_pipe_close(here);
 }
 
 static void only_one_thread_takes_a_hand(void)

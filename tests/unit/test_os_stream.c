@@ -547,8 +547,9 @@ static void longest_name_can_be_listened_at(void)
     path_of(name, path);
     CU_ASSERT_EQUAL_FATAL(cano_os_stream_listen(&listener, path, 0), CANO_OK);
     CU_ASSERT_EQUAL(cano_os_stream_listen(&ends[0], path, 0), CANO_EEXIST);
-    CU_ASSERT_EQUAL_FATAL(cano_os_stream_accept(&listener, &ends[1]), CANO_OK); /* the look whether we live was a knock */
-    cano_os_stream_close(&ends[1], true);
+    while (cano_os_stream_accept(&listener, &ends[1]) == CANO_OK) { /* the look whether we live may be a knock */
+        cano_os_stream_close(&ends[1], true);
+    }
     CU_ASSERT_EQUAL_FATAL(cano_os_stream_connect(&ends[0], path), CANO_OK);
     CU_ASSERT_EQUAL_FATAL(accept_soon(&listener, &ends[1]), CANO_OK);
     say(&ends[0], 'a');
