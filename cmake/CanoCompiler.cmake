@@ -3,9 +3,11 @@
 include(CheckCSourceCompiles)
 check_c_source_compiles("int main(void) { __builtin_ia32_pause(); return 0; }" CANO_HAS_X86_PAUSE)
 check_c_source_compiles("int main(void) { __asm__ volatile(\"yield\"); return 0; }" CANO_HAS_ARM_YIELD)
+check_c_source_compiles("int main(void) { return __builtin_thread_pointer() == 0; }" CANO_HAS_THREAD_POINTER)
 function(cano_compile_options target)
     target_compile_definitions(${target} PRIVATE $<$<BOOL:${CANO_HAS_X86_PAUSE}>:CANO_HAS_X86_PAUSE>
-                                                 $<$<BOOL:${CANO_HAS_ARM_YIELD}>:CANO_HAS_ARM_YIELD>)
+                                                 $<$<BOOL:${CANO_HAS_ARM_YIELD}>:CANO_HAS_ARM_YIELD>
+                                                 $<$<BOOL:${CANO_HAS_THREAD_POINTER}>:CANO_HAS_THREAD_POINTER>)
     set_target_properties(${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
     if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
         target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes
@@ -16,6 +18,9 @@ function(cano_compile_options target)
     endif()
     if(CANO_OS STREQUAL "posix")
         target_compile_definitions(${target} PRIVATE _GNU_SOURCE) # memfd, OFD locks, pipe2: declared only on request
+    endif()
+    if(CANO_OS STREQUAL "win32") # Windows 7, newer calls are looked up; C11, not the functions that only Microsoft has
+        target_compile_definitions(${target} PRIVATE _WIN32_WINNT=0x0601 WIN32_LEAN_AND_MEAN NOMINMAX _CRT_SECURE_NO_WARNINGS)
     endif()
     if(CANO_SANITIZE)
         target_compile_options(${target} PRIVATE -fsanitize=${CANO_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
