@@ -38,7 +38,12 @@ typedef struct cano_engine {
     cano_status (*join)(cano_queue *, int64_t deadline);
     cano_status (*unfinished)(cano_queue *, uint64_t *count);
     cano_status (*dead_get)(cano_queue *, cano_item *, int64_t deadline);
+    /* The usual case of put and get, tried before anything is known about time. CANO_NOT_AT_ONCE: nothing was done. */
+    cano_status (*put_at_once)(cano_queue *, const void *, size_t);
+    cano_status (*get_at_once)(cano_queue *, void *buffer, uint64_t capacity, size_t *size); /* size may be NULL */
 } cano_engine;
+
+#define CANO_NOT_AT_ONCE ((cano_status)-1)
 
 /* Every engine's handle begins with this. */
 struct cano_queue {

@@ -116,6 +116,15 @@ static void strike_out(cano_shared *q)
     cano_latch_open(&all_latch);
 }
 
+/* Who puts and gets must be asked about where only one may. */
+static void set_at_once(cano_shared *q)
+{
+    const cano_queue_limits *limits = &q->memory.limits;
+    const uint64_t largest = limits->max_bytes < q->memory.geometry.inline_max ? limits->max_bytes : q->memory.geometry.inline_max;
+    q->at_once_below = (limits->flags & (CANO_SINGLE_PUTTER | CANO_SINGLE_GETTER)) == 0 ? largest + 1 : 0;
+    q->at_once_kept = limits->max_items > 1 ? limits->max_items * q->memory.geometry.reserve_units : 0;
+}
+
 static void watch_forks(void);
 
 cano_status cano_shared_attach(cano_shared **queue, const cano_os_segment *segment, uint32_t role, const cano_queue_place *place)
@@ -131,6 +140,7 @@ cano_status cano_shared_attach(cano_shared **queue, const cano_os_segment *segme
         q->base.engine = &cano_shared_engine;
         q->base.joinable = q->memory.ledger.count != 0;
         q->base.max_items = q->memory.limits.max_items;
+        set_at_once(q);
     }
     if (status == CANO_OK) {
         q->memory.put_lock.repair = cano_repair_put_side;

@@ -3,11 +3,7 @@
 
 #include <stdlib.h>
 
-uintptr_t cano_thread_self(void)
-{
-    static _Thread_local char mark;
-    return (uintptr_t)&mark;
-}
+_Thread_local char cano_thread_mark;
 
 static bool claim(cano_seat *seat, uintptr_t thread)
 {

@@ -25,8 +25,17 @@ typedef struct cano_presence {
     cano_seat first; /* most handles are used by one thread */
 } cano_presence;
 
-/* This thread, as a number that is another one in every thread alive. */
-uintptr_t cano_thread_self(void);
+extern _Thread_local char cano_thread_mark; /* its address tells threads apart where the compiler cannot say who we are */
+
+/* This thread, as a number that is another one in every thread alive, and the same in a forked child. */
+static inline uintptr_t cano_thread_self(void)
+{
+#if defined(CANO_HAS_THREAD_POINTER)
+    return (uintptr_t)__builtin_thread_pointer();
+#else
+    return (uintptr_t)&cano_thread_mark;
+#endif
+}
 
 /* This thread's seat, made if it has none; NULL: no memory. */
 cano_seat *cano_presence_find(cano_presence *presence, uintptr_t thread);

@@ -83,11 +83,17 @@ static bool may_get(const cano_queue *queue)
 
 cano_status cano_queue_put(cano_queue *queue, const void *data, size_t size, cano_timeout timeout)
 {
-    const cano_slice slice = { data, size };
-    int64_t deadline;
-    if (!may_put(queue) || (data == NULL && size != 0)) {
+    if (!may_put(queue) || (data == NULL && size != 0) || timeout < CANO_FOREVER) {
         return CANO_EINVAL;
     }
+    if (queue->engine->put_at_once != NULL) {
+        const cano_status status = queue->engine->put_at_once(queue, data, size);
+        if (status != CANO_NOT_AT_ONCE) {
+            return status;
+        }
+    }
+    const cano_slice slice = { data, size };
+    int64_t deadline;
     const cano_status status = cano_deadline(timeout, &deadline);
     return status == CANO_OK ? queue->engine->put(queue, &slice, 1, deadline) : status;
 }
@@ -135,7 +141,16 @@ static cano_status read_one(cano_queue *queue, reader read, void *buffer, size_t
 
 cano_status cano_queue_get(cano_queue *queue, void *buffer, size_t capacity, size_t *size, cano_timeout timeout)
 {
-    return may_get(queue) ? read_one(queue, queue->engine->get, buffer, capacity, size, timeout) : CANO_EINVAL;
+    if (!may_get(queue) || timeout < CANO_FOREVER || (buffer == NULL && capacity != 0)) {
+        return CANO_EINVAL;
+    }
+    if (queue->engine->get_at_once != NULL) {
+        const cano_status status = queue->engine->get_at_once(queue, buffer, capacity, size);
+        if (status != CANO_NOT_AT_ONCE) {
+            return status;
+        }
+    }
+    return read_one(queue, queue->engine->get, buffer, capacity, size, timeout);
 }
 
 cano_status cano_queue_peek(cano_queue *queue, void *buffer, size_t capacity, size_t *size, cano_timeout timeout)

@@ -55,7 +55,7 @@ void cano_queue_memory_wake_all(cano_queue_memory *memory);
 /* The name of a participant's bell. */
 void cano_queue_memory_bell_name(const cano_queue_memory *memory, uint32_t word, char name[64]);
 
-/* ---- commit words ---- */
+/* ---- commit words; a signed difference of n bits is shifted up and, with its sign, down again ---- */
 
 static inline uint64_t cano_commit_position(uint64_t word)
 {
@@ -70,21 +70,30 @@ static inline uint64_t cano_commit_word(uint64_t position, uint64_t count)
 /* Messages from one commit word to a later one; negative when tail lags behind head (it is stored after publication). */
 static inline int64_t cano_commit_items(uint64_t from, uint64_t to)
 {
-    const uint64_t difference = (to - from) & CANO_COUNT_MASK;
-    return difference > CANO_COUNT_MASK / 2 ? (int64_t)difference - (int64_t)CANO_COUNT_MASK - 1 : (int64_t)difference;
+    return (int64_t)((to - from) << (64 - CANO_COUNT_BITS)) >> (64 - CANO_COUNT_BITS);
 }
 
 /* Units from one commit word to a later one. */
 static inline int64_t cano_commit_units(uint64_t from, uint64_t to)
 {
-    const uint64_t difference = (cano_commit_position(to) - cano_commit_position(from)) & CANO_POSITION_MASK;
-    return difference > CANO_POSITION_MASK / 2 ? (int64_t)difference - (int64_t)CANO_POSITION_MASK - 1 : (int64_t)difference;
+    return (int64_t)((cano_commit_position(to) - cano_commit_position(from)) << CANO_COUNT_BITS) >> CANO_COUNT_BITS;
 }
 
-/* A 64-bit total whose low 24 bits are brought in line with a commit word: a death between the two stores heals itself. */
+/* A 64-bit total whose low 24 bits are brought in line with a commit word, which may be less than 2^23 ahead of it. */
 static inline uint64_t cano_commit_total(uint64_t total, uint64_t word)
 {
     return total + (uint64_t)cano_commit_items(total, word);
+}
+
+/* Behind the store of a commit word: the total follows in steps of about 2^20, early enough to be completed by
+ * cano_commit_total. So it is hardly ever touched, and a death between the two stores is made good by the next step. */
+static inline void cano_commit_follow(_Atomic uint64_t *total, uint64_t before, uint64_t now)
+{
+    const uint64_t steps = CANO_COUNT_MASK & ~((UINT64_C(1) << 20) - 1);
+    if (((before ^ now) & steps) != 0) {
+        const uint64_t old = atomic_load_explicit(total, memory_order_relaxed); /* under the lock of its side */
+        atomic_store_explicit(total, cano_commit_total(old, now), memory_order_relaxed);
+    }
 }
 
 #endif

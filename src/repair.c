@@ -79,8 +79,11 @@ static void discard(cano_queue_memory *m)
             cano_ledger_swap(&m->ledger, entry, word, t);
         }
     }
+    const uint64_t head = atomic_load_explicit(&m->shared->head, memory_order_relaxed);
     uint64_t end;
-    if (cano_repair_walk(m, atomic_load_explicit(&m->shared->head, memory_order_relaxed), &end) == CANO_OK) {
+    if (cano_repair_walk(m, head, &end) == CANO_OK) {
+        const uint64_t total = atomic_load_explicit(&m->shared->got_total, memory_order_relaxed);
+        atomic_store_explicit(&m->shared->got_total, cano_commit_total(cano_commit_total(total, head), end), memory_order_relaxed);
         atomic_store_explicit(&m->shared->head, end, memory_order_release); /* pairs with the putters' acquire of head */
     }
 }

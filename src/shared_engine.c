@@ -179,4 +179,6 @@ const cano_engine cano_shared_engine = {
     .join = join,
     .unfinished = unfinished,
     .dead_get = dead_get,
+    .put_at_once = cano_shared_put_at_once,
+    .get_at_once = cano_shared_get_at_once,
 };

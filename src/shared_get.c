@@ -57,8 +57,7 @@ static void move_head(cano_shared *q, uint64_t position, uint64_t taken)
     /* release: our reads of the records come before a putter, who reads head with acquire, overwrites them; and what we
      * prepared is visible to who sees head moved */
     atomic_store_explicit(&s->head, next, memory_order_release);
-    const uint64_t total = atomic_load_explicit(&s->got_total, memory_order_relaxed);
-    atomic_store_explicit(&s->got_total, cano_commit_total(total, next), memory_order_relaxed);
+    cano_commit_follow(&s->got_total, head, next);
 }
 
 /* Fill an entry and mark it PREPARED: from now on, should we die, head decides whether the task was taken. */
@@ -446,42 +445,53 @@ static cano_status hand_over(cano_shared *q, const delivery *d, void *buffer)
     return status;
 }
 
-/* The usual case on a plain queue: the lock is free and a small message is there. False: nothing was done, go the long way. */
-static bool get_at_once(cano_shared *q, void *buffer, uint64_t capacity, uint64_t *size, cano_status *status)
+static inline void consume_one(cano_shared *q, const cano_ring_record *record, void *buffer)
 {
+    if (record->size != 0) {
+        memcpy(buffer, cano_ring_payload(&q->memory.ring, record->position), record->size);
+    }
+    move_head(q, record->next, 1);
+}
+
+/* The usual case on a plain queue: the lock is free and a small message is there. */
+cano_status cano_shared_get_at_once(cano_queue *queue, void *buffer, uint64_t capacity, size_t *size)
+{
+    cano_shared *q = (cano_shared *)queue;
     cano_queue_memory *m = &q->memory;
+    cano_seat *seat = q->at_once_below != 0 && m->ledger.count == 0 ? cano_shared_sit(q) : NULL;
+    if (seat == NULL) {
+        return CANO_NOT_AT_ONCE;
+    }
+    cano_status status = CANO_NOT_AT_ONCE;
     look_now_and_then(q); /* it must not hold the lock: others are put right under it */
-    if (m->ledger.count != 0 || (m->limits.flags & CANO_SINGLE_GETTER) != 0 || !cano_lock_try(&m->get_lock)) {
-        return false;
-    }
-    cano_ring_record record;
-    const uint64_t head = atomic_load_explicit(&m->shared->head, memory_order_relaxed);
-    const bool there = (atomic_load_explicit(&m->shared->shutdown, memory_order_acquire) & CANO_SHUT_IMMEDIATE) == 0
-        && cano_ring_look(&m->ring, cano_commit_position(head), &record) == CANO_RING_FOUND
-        && record.kind == CANO_RING_DATA && record.size <= capacity;
-    if (there) {
-        *size = record.size;
-        if (record.size != 0) {
-            memcpy(buffer, cano_ring_payload(&m->ring, record.position), record.size);
+    if (cano_lock_try(&m->get_lock)) {
+        cano_ring_record record;
+        const uint64_t head = atomic_load_explicit(&m->shared->head, memory_order_relaxed);
+        const bool there = (atomic_load_explicit(&m->shared->shutdown, memory_order_acquire) & CANO_SHUT_IMMEDIATE) == 0
+            && cano_ring_look(&m->ring, cano_commit_position(head), &record) == CANO_RING_FOUND
+            && record.kind == CANO_RING_DATA && record.size <= capacity;
+        if (there) {
+            consume_one(q, &record, buffer);
         }
-        move_head(q, record.next, 1);
+        const cano_status released = cano_lock_release(&m->get_lock);
+        if (there) {
+            if (size != NULL) {
+                *size = record.size;
+            }
+            cano_shared_after_get(q, cano_commit_word(record.next, (head & CANO_COUNT_MASK) + 1), false);
+        }
+        status = there || released != CANO_OK ? released : CANO_NOT_AT_ONCE;
     }
-    *status = cano_lock_release(&m->get_lock);
-    if (there) {
-        cano_shared_after_get(q, cano_commit_word(record.next, (head & CANO_COUNT_MASK) + 1), false);
-    }
-    return there || *status != CANO_OK;
+    cano_shared_stand_up(q, seat, status);
+    return status;
 }
 
 cano_status cano_shared_get(cano_shared *q, void *buffer, uint64_t capacity, uint64_t *size, int64_t deadline)
 {
     one o;
-    cano_status status;
-    if (get_at_once(q, buffer, capacity, size, &status)) {
-        return status;
-    }
+    look_now_and_then(q);
     o.wish = (wish){ .buffer = buffer, .capacity = capacity };
-    status = prepare_held(q);
+    cano_status status = prepare_held(q);
     if (status == CANO_OK) {
         status = repeat(q, act_one, &o, deadline);
     }

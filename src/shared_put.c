@@ -254,13 +254,12 @@ static void append(cano_ring_batch *batch, const job *j, size_t i)
     }
 }
 
-static void move_tail(cano_shared *q, uint64_t position, uint64_t count)
+static inline void move_tail(cano_shared *q, uint64_t tail, uint64_t position, uint64_t count)
 {
     cano_queue_shared *s = q->memory.shared;
-    const uint64_t next = cano_commit_word(position, count);
+    const uint64_t next = cano_commit_word(position, (tail & CANO_COUNT_MASK) + count);
     atomic_store_explicit(&s->tail, next, memory_order_release); /* pairs with the acquire of those who count */
-    const uint64_t total = atomic_load_explicit(&s->put_total, memory_order_relaxed);
-    atomic_store_explicit(&s->put_total, cano_commit_total(total, next), memory_order_relaxed);
+    cano_commit_follow(&s->put_total, tail, next);
 }
 
 static cano_status publish(cano_shared *q, const job *j, uint64_t tail)
@@ -274,7 +273,7 @@ static cano_status publish(cano_shared *q, const job *j, uint64_t tail)
         append(&batch, j, i);
     }
     const uint64_t end = cano_ring_commit(&batch); /* here it happens */
-    move_tail(q, end, (tail & CANO_COUNT_MASK) + j->count);
+    move_tail(q, tail, end, j->count);
     return CANO_OK;
 }
 
@@ -416,55 +415,67 @@ static cano_status run(cano_shared *q, job *j, int64_t deadline)
 
 /* ---- the usual case: one message, into the ring, the lock is free and there is room ---- */
 
-static bool has_room_for(const cano_shared *q, uint64_t units, uint64_t tail, uint64_t *at)
+static inline bool has_room_for(const cano_shared *q, uint64_t units, uint64_t tail, uint64_t *at)
 {
     const cano_queue_shared *s = q->memory.shared;
     const uint64_t head = atomic_load_explicit(&s->head_seen, memory_order_relaxed);
-    const int64_t left = (int64_t)q->memory.limits.max_items - 1 - cano_commit_items(head, tail);
     const int64_t used = cano_commit_units(head, tail);
     const uint64_t start = cano_commit_position(tail);
+    const uint64_t kept = units > q->memory.geometry.reserve_units ? q->at_once_kept : 0;
     *at = cano_ring_place(&q->memory.ring, start, units);
-    const uint64_t needed = *at - start + units + 1 + kept_units(q, units, (int64_t)q->memory.limits.max_items - 1);
-    return left >= 0 && used >= 0 && needed + (uint64_t)used <= q->memory.ring.units
+    return cano_commit_items(head, tail) < (int64_t)q->memory.limits.max_items && used >= 0
+        && *at - start + units + 1 + kept + (uint64_t)used <= q->memory.ring.units
         && atomic_load_explicit(&s->orphan_hint, memory_order_relaxed) == 0
-        && atomic_load_explicit(&s->shutdown, memory_order_relaxed) == 0;
+        && atomic_load_explicit(&s->shutdown, memory_order_relaxed) == 0; /* stored under this lock */
 }
 
-/* False: nothing was done, go the long way. */
-static bool put_at_once(cano_shared *q, const cano_slice *slice, cano_status *status)
+/* The commit of one record: what publish() does, without a batch. */
+static inline void publish_one(cano_shared *q, uint64_t tail, uint64_t at, uint64_t units, const void *data, size_t size)
 {
+    const cano_ring *ring = &q->memory.ring;
+    const uint64_t start = cano_commit_position(tail);
+    uint64_t header = cano_ring_header(CANO_RING_DATA, (uint32_t)size);
+    if (size != 0) {
+        memcpy(cano_ring_payload(ring, at), data, size);
+    }
+    cano_ring_set(ring, at + units, 0);
+    if (at != start) { /* the record is complete before the padding in front of it shows it */
+        cano_ring_set(ring, at, header);
+        header = cano_ring_header(CANO_RING_PAD, 0);
+    }
+    cano_ring_publish(ring, start, header); /* here it happens */
+    move_tail(q, tail, at + units, 1);
+}
+
+cano_status cano_shared_put_at_once(cano_queue *queue, const void *data, size_t size)
+{
+    cano_shared *q = (cano_shared *)queue;
     cano_queue_memory *m = &q->memory;
-    if (slice->size > m->limits.max_bytes || slice->size > m->geometry.inline_max
-        || (m->limits.flags & CANO_SINGLE_PUTTER) != 0 || !cano_lock_try(&m->put_lock)) {
-        return false;
+    cano_seat *seat = size < q->at_once_below ? cano_shared_sit(q) : NULL;
+    if (seat == NULL) {
+        return CANO_NOT_AT_ONCE;
     }
-    const uint64_t tail = atomic_load_explicit(&m->shared->tail, memory_order_relaxed);
-    const uint64_t units = cano_ring_units_of(slice->size);
-    uint64_t at;
-    const bool fits = has_room_for(q, units, tail, &at);
-    if (fits) {
-        cano_ring_batch batch = cano_ring_begin(&m->ring, cano_commit_position(tail));
-        void *payload = cano_ring_append(&batch, CANO_RING_DATA, (uint32_t)slice->size);
-        if (slice->size != 0) {
-            memcpy(payload, slice->data, slice->size);
+    cano_status status = CANO_NOT_AT_ONCE;
+    if (cano_lock_try(&m->put_lock)) {
+        const uint64_t tail = atomic_load_explicit(&m->shared->tail, memory_order_relaxed);
+        const uint64_t units = cano_ring_units_of(size);
+        uint64_t at;
+        const bool fits = has_room_for(q, units, tail, &at);
+        if (fits) {
+            publish_one(q, tail, at, units, data, size);
         }
-        move_tail(q, cano_ring_commit(&batch), (tail & CANO_COUNT_MASK) + 1);
-    }
-    *status = cano_lock_release(&m->put_lock);
-    if (fits) {
+        const cano_status released = cano_lock_release(&m->put_lock);
+        status = fits || released != CANO_OK ? released : CANO_NOT_AT_ONCE;
         cano_shared_after_put(q, 1);
     }
-    return fits || *status != CANO_OK;
+    cano_shared_stand_up(q, seat, status);
+    return status;
 }
 
 cano_status cano_shared_put(cano_shared *q, const cano_slice *slices, size_t count, int64_t deadline)
 {
     job j;
-    cano_status status;
-    if (count == 1 && put_at_once(q, slices, &status)) {
-        return status;
-    }
-    status = job_begin(&j, slices, count);
+    cano_status status = job_begin(&j, slices, count);
     if (status == CANO_OK) {
         status = check_sizes(q, &j);
         if (status == CANO_OK) {

@@ -156,7 +156,7 @@ bool cano_shared_has_ended(cano_shared *q)
 
 /* ---- waking ---- */
 
-void cano_shared_after_get(cano_shared *q, uint64_t head, bool returned)
+void cano_shared_wake_putters(cano_shared *q, uint64_t head, bool returned)
 {
     cano_queue_shared *s = q->memory.shared;
     if (cano_event_is_armed(&s->room_event)) {
@@ -166,11 +166,6 @@ void cano_shared_after_get(cano_shared *q, uint64_t head, bool returned)
         }
     }
     cano_event_wake(&q->memory.segment, &s->page_event, 1);
-}
-
-void cano_shared_after_put(cano_shared *q, size_t count)
-{
-    cano_queue_memory_wake_getters(&q->memory, count > 1 ? UINT32_MAX : 1);
 }
 
 /* ---- sizes ---- */

@@ -37,6 +37,8 @@ typedef struct cano_shared {
     _Atomic cano_os_handle bell; /* CANO_OS_NONE: nobody asked for the native handle */
     _Atomic uint32_t spins; /* how long it is worth looking before sleeping: learnt */
     _Atomic uint32_t calls; /* of get and its like, about */
+    uint64_t at_once_below; /* messages of fewer bytes are put and got at once when nothing stands against it; 0: never */
+    uint64_t at_once_kept;  /* ring units that a message larger than its share must leave */
     cano_latch latch;    /* guards held, views */
     cano_held held;
     cano_views views;
@@ -65,17 +67,23 @@ void cano_shared_close(cano_shared *queue);
 /* Every call on a handle lies between these. CANO_ECORRUPT, CANO_ECLOSED, and what attaching in a forked child may give. */
 cano_status cano_shared_enter_slow(cano_shared *queue);
 
-static inline cano_status cano_shared_enter(cano_shared *queue)
+/* The usual way in: this thread's seat, taken. NULL: cano_shared_enter_slow knows why. */
+static inline cano_seat *cano_shared_sit(cano_shared *queue)
 {
     cano_seat *seat = cano_presence_seat(&queue->presence);
     /* acquire: pairs with the release of another thread of a forked child that has attached anew */
     const bool ours = atomic_load_explicit(&queue->self, memory_order_acquire) == cano_os_self();
     if (seat == NULL || !ours || atomic_load_explicit(&queue->refuses, memory_order_relaxed)) {
-        return cano_shared_enter_slow(queue);
+        return NULL;
     }
     /* release: before any swap of a lock word to our name; see presence.h */
     atomic_store_explicit(&seat->state, CANO_ACTIVE, memory_order_release);
-    return CANO_OK;
+    return seat;
+}
+
+static inline cano_status cano_shared_enter(cano_shared *queue)
+{
+    return cano_shared_sit(queue) != NULL ? CANO_OK : cano_shared_enter_slow(queue);
 }
 
 static inline void cano_shared_leave(cano_shared *queue)
@@ -85,6 +93,15 @@ static inline void cano_shared_leave(cano_shared *queue)
 
 /* Remember damage: this handle refuses further use. */
 void cano_shared_refuse(cano_shared *queue);
+
+/* And the usual way out. */
+static inline void cano_shared_stand_up(cano_shared *queue, cano_seat *seat, cano_status status)
+{
+    if (status == CANO_ECORRUPT) {
+        cano_shared_refuse(queue);
+    }
+    atomic_store_explicit(&seat->state, CANO_AWAY, memory_order_release); /* behind the swap of the lock word; see presence.h */
+}
 
 static inline bool cano_shared_in_lock(const cano_shared *queue)
 {
@@ -121,8 +138,20 @@ bool cano_shared_has_news(cano_shared *queue);
 bool cano_shared_has_ended(cano_shared *queue);
 
 /* After a get that freed room, after a put that made a message: wake who waits for it. */
-void cano_shared_after_get(cano_shared *queue, uint64_t head, bool returned);
-void cano_shared_after_put(cano_shared *queue, size_t count);
+void cano_shared_wake_putters(cano_shared *queue, uint64_t head, bool returned);
+
+static inline void cano_shared_after_get(cano_shared *queue, uint64_t head, bool returned)
+{
+    cano_queue_shared *shared = queue->memory.shared;
+    if (cano_event_is_armed(&shared->room_event) || cano_event_is_armed(&shared->page_event)) {
+        cano_shared_wake_putters(queue, head, returned);
+    }
+}
+
+static inline void cano_shared_after_put(cano_shared *queue, size_t count)
+{
+    cano_queue_memory_wake_getters(&queue->memory, count > 1 ? UINT32_MAX : 1);
+}
 
 cano_status cano_shared_qsize(cano_shared *queue, uint64_t *items);
 cano_status cano_shared_unfinished(cano_shared *queue, uint64_t *count);
@@ -134,12 +163,14 @@ cano_status cano_shared_native(cano_shared *queue, cano_native *native);
 cano_status cano_shared_arm_bell(cano_shared *queue, bool *ready);
 
 /* ---- shared_put.c ---- */
+cano_status cano_shared_put_at_once(cano_queue *queue, const void *data, size_t size); /* the whole call, entered and left */
 cano_status cano_shared_put(cano_shared *queue, const cano_slice *slices, size_t count, int64_t deadline);
 cano_status cano_shared_reserve(cano_shared *queue, uint64_t size, void **memory, int64_t deadline);
 cano_status cano_shared_commit(cano_shared *queue, void *memory, uint64_t size, int64_t deadline);
 void cano_shared_cancel(cano_shared *queue, void *memory);
 
 /* ---- shared_get.c ---- */
+cano_status cano_shared_get_at_once(cano_queue *queue, void *buffer, uint64_t capacity, size_t *size); /* likewise */
 cano_status cano_shared_get(cano_shared *queue, void *buffer, uint64_t capacity, uint64_t *size, int64_t deadline);
 cano_status cano_shared_peek(cano_shared *queue, void *buffer, uint64_t capacity, uint64_t *size, int64_t deadline);
 cano_status cano_shared_get_many(cano_shared *queue, cano_item *items, size_t count, size_t *got, void *buffer, uint64_t capacity,

@@ -21,11 +21,15 @@
 
 #define ENTRIES 62
 
-enum { FREE, OPEN, CLOSED };
+enum {
+    FREE,
+    OPEN,
+    CLOSED
+};
 
 typedef struct lease_entry {
-    _Atomic uint32_t state;    /* FREE, OPEN or CLOSED, and above it the descriptor */
-    const void *for_child_of;  /* the thread whose next child keeps it; NULL: none */
+    _Atomic uint32_t state;   /* FREE, OPEN or CLOSED, and above it the descriptor */
+    const void *for_child_of; /* the thread whose next child keeps it; NULL: none */
 } lease_entry;
 
 typedef struct lease_chunk {
@@ -33,7 +37,7 @@ typedef struct lease_chunk {
     struct lease_chunk *_Atomic next;
 } lease_chunk;
 
-static _Atomic(_Atomic uint32_t *) wiped; /* a word that the kernel clears in the child; NULL: it cannot */
+_Atomic(_Atomic uint32_t *) cano_os_self_word; /* the kernel clears it in the child; NULL: it cannot */
 static _Atomic uint32_t generation;
 static cano_latch latch;
 static lease_chunk leases;
@@ -57,15 +61,15 @@ static void map_wiped(void)
         munmap(page, size);
         return;
     }
-    atomic_store_explicit(&wiped, page, memory_order_release); /* pairs with the acquire in cano_os_self */
+    atomic_store_explicit(&cano_os_self_word, page, memory_order_release); /* pairs with the acquire in cano_os_self */
 #endif
 }
 
-static uint32_t number_process(void)
+uint32_t cano_os_self_asked(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, map_wiped);
-    _Atomic uint32_t *word = atomic_load_explicit(&wiped, memory_order_relaxed); /* pthread_once orders it */
+    _Atomic uint32_t *word = atomic_load_explicit(&cano_os_self_word, memory_order_relaxed); /* pthread_once orders it */
     if (word == NULL) {
         return (uint32_t)getpid();
     }
@@ -74,14 +78,6 @@ static uint32_t number_process(void)
     uint32_t seen = 0;
     const bool first = atomic_compare_exchange_strong_explicit(word, &seen, fresh, memory_order_relaxed, memory_order_relaxed);
     return first ? fresh : seen;
-}
-
-uint32_t cano_os_self(void)
-{
-    /* acquire: pairs with the release in map_wiped; relaxed: the number comes alone */
-    _Atomic uint32_t *word = atomic_load_explicit(&wiped, memory_order_acquire);
-    const uint32_t self = word == NULL ? 0 : atomic_load_explicit(word, memory_order_relaxed);
-    return self != 0 ? self : number_process();
 }
 
 /* ---- the list; the latch is held, or this is a child with one thread. So relaxed does everywhere ---- */
