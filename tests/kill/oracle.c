@@ -52,8 +52,7 @@ static void report(const char *what, uint64_t id, uint32_t word)
 
 static bool is_missing(uint32_t word, bool joinable)
 {
-    return (word & ORACLE_PUT_ENDED) != 0
-        && oracle_count(word, joinable ? ORACLE_DONE_BEGUN : ORACLE_GOT) == 0;
+    return (word & ORACLE_PUT_ENDED) != 0 && oracle_count(word, joinable ? ORACLE_DONE_BEGUN : ORACLE_GOT) == 0;
 }
 
 static bool is_double(uint32_t word, bool joinable)
@@ -63,8 +62,7 @@ static bool is_double(uint32_t word, bool joinable)
 
 static bool is_ghost(uint32_t word)
 {
-    return oracle_count(word, ORACLE_GOT) != 0
-        && ((word & ORACLE_PUT_BEGUN) == 0 || (word & ORACLE_PUT_REFUSED) != 0);
+    return oracle_count(word, ORACLE_GOT) != 0 && ((word & ORACLE_PUT_BEGUN) == 0 || (word & ORACLE_PUT_REFUSED) != 0);
 }
 
 static uint64_t more(uint64_t a, uint64_t b)

@@ -35,9 +35,9 @@ typedef struct oracle_empties {
 } oracle_empties;
 
 typedef struct oracle {
-    uint64_t capacity;      /* ids are 1 to capacity - 1 */
-    _Atomic uint64_t next;  /* the next id to give out */
-    _Atomic uint64_t torn;  /* messages that were not what their id says, or had no id */
+    uint64_t capacity;     /* ids are 1 to capacity - 1 */
+    _Atomic uint64_t next; /* the next id to give out */
+    _Atomic uint64_t torn; /* messages that were not what their id says, or had no id */
     oracle_empties empties;
     _Atomic uint32_t words[];
 } oracle;

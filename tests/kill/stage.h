@@ -18,8 +18,18 @@
 #define STAGE_GUESTS 8 /* children that workers fork */
 #define STAGE_PARTS (STAGE_WORKERS + STAGE_GUESTS)
 
-typedef enum stage_role { PUTTER, GETTER, LOCKER, JOINER, UNDERTAKER } stage_role;
-typedef enum stage_phase { PLAY, DRAIN, END } stage_phase;
+typedef enum stage_role {
+    PUTTER,
+    GETTER,
+    LOCKER,
+    JOINER,
+    UNDERTAKER
+} stage_role;
+typedef enum stage_phase {
+    PLAY,
+    DRAIN,
+    END
+} stage_phase;
 
 typedef struct stage_part {
     _Atomic pid_t pid; /* 0: nobody; negative: being forked, by that process */
@@ -49,8 +59,8 @@ typedef struct stage {
     _Atomic uint64_t late;       /* calls that came back long after their time-out */
     _Atomic uint64_t forks;
     _Atomic uint64_t reopened;
-    _Atomic uint64_t leaving;    /* ended on purpose, without close */
-    _Atomic int64_t longest;     /* call, in microseconds */
+    _Atomic uint64_t leaving; /* ended on purpose, without close */
+    _Atomic int64_t longest;  /* call, in microseconds */
     _Atomic(const char *) longest_call;
 } stage;
 

@@ -31,7 +31,14 @@
 #define PATIENCE 10000000 /* microseconds for everything that must come to an end */
 #define STUCK 5000000     /* a call in progress for so long, nobody being stopped, will not come back */
 
-typedef enum finale { JOINED, SHUT, DISCARDED, MASSACRE, OPENED_ANEW, FINALES } finale;
+typedef enum finale {
+    JOINED,
+    SHUT,
+    DISCARDED,
+    MASSACRE,
+    OPENED_ANEW,
+    FINALES
+} finale;
 
 typedef struct tally {
     uint64_t rounds, kills, massacres, stops, put, got, empties, lost, duplicated, ghosts, torn, stuck, leaked, grave;
@@ -203,8 +210,7 @@ static void watch(director *d)
         const char *call = atomic_load(&p->call);
         const int64_t since = atomic_load(&p->since);
         const int64_t from = since > d->last_stop ? since : d->last_stop;
-        if (call != NULL && atomic_load(&p->pid) > 0 && d->resume_at[part] == 0 && stage_now() - from > STUCK
-) {
+        if (call != NULL && atomic_load(&p->pid) > 0 && d->resume_at[part] == 0 && stage_now() - from > STUCK) {
             fprintf(stderr, "  stuck: process %d, %s, for %lld us\n", (int)p->pid, call, (long long)(stage_now() - since));
             d->total.stuck++;
             atomic_store(&p->call, NULL); /* told once */
@@ -259,7 +265,8 @@ static void wait_for_exits(director *d, bool drains)
             for (int part = 0; part < STAGE_PARTS; part++) {
                 const stage_part *p = &d->stage->parts[part];
                 if (p->pid != 0) {
-                    fprintf(stderr, "    process %d, role %d, %s\n", (int)p->pid, (int)p->role, p->call != NULL ? p->call : "-");
+                    fprintf(stderr, "    process %d, role %d, %s\n", (int)p->pid, (int)p->role,
+                            p->call != NULL ? p->call : "-");
                 }
             }
             if (d->hold) {
@@ -440,8 +447,8 @@ static uint64_t failures(const director *d)
 {
     const tally *t = &d->total;
     const stage *s = d->stage;
-    return t->lost + t->duplicated + t->ghosts + t->torn + t->stuck + t->leaked + t->unexpected + t->crashed + s->unexpected
-        + s->redone + s->disorder + s->intruded + s->early + s->late;
+    return t->lost + t->duplicated + t->ghosts + t->torn + t->stuck + t->leaked + t->unexpected + t->crashed + s->unexpected +
+           s->redone + s->disorder + s->intruded + s->early + s->late;
 }
 
 static void print(const director *d)
@@ -455,9 +462,10 @@ static void print(const director *d)
            N(s->got), (double)s->longest / 1000, s->longest_call != NULL ? s->longest_call : "-");
     printf("storm: lost %llu, duplicated %llu, torn %llu, stuck %llu, late %llu\n", N(t->lost), N(t->duplicated + s->redone),
            N(t->torn), N(t->stuck), N(s->late));
-    printf("storm: ghosts %llu, out of order %llu, intruded %llu, join early %llu, leaked %llu, unexpected %llu, crashed %llu\n",
-           N(t->ghosts), N(s->disorder), N(s->intruded), N(s->early), N(t->leaked), N(t->unexpected + s->unexpected),
-           N(t->crashed));
+    printf(
+        "storm: ghosts %llu, out of order %llu, intruded %llu, join early %llu, leaked %llu, unexpected %llu, crashed %llu\n",
+        N(t->ghosts), N(s->disorder), N(s->intruded), N(s->early), N(t->leaked), N(t->unexpected + s->unexpected),
+        N(t->crashed));
     fflush(stdout);
 }
 

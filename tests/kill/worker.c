@@ -14,8 +14,8 @@
 
 #define BATCH 6
 #define MOST_HELD 4
-#define LATE 1000000        /* microseconds behind a time-out that nobody should see, stops included */
-#define PUTTERS_KNOWN 4096  /* for order: ids are given out in chunks, one chunk to one putter */
+#define LATE 1000000       /* microseconds behind a time-out that nobody should see, stops included */
+#define PUTTERS_KNOWN 4096 /* for order: ids are given out in chunks, one chunk to one putter */
 #define CHUNK 256
 #define GUEST_LIFE 400
 
@@ -25,7 +25,7 @@ typedef struct worker {
     cano_queue *queue;
     stage_part *part;
     uint64_t random;
-    uint64_t next_id, last_id; /* of the chunk being used up */
+    uint64_t next_id, last_id;      /* of the chunk being used up */
     uint64_t newest[PUTTERS_KNOWN]; /* plain: the last id got of each chunk */
     cano_item held[MOST_HELD];
     uint64_t held_ids[MOST_HELD]; /* 0: an empty message */
@@ -418,7 +418,9 @@ static cano_status act_lock(worker *w)
 /* What had been put when join was called is done, or somebody died over it, when it returns. */
 static cano_status act_join(worker *w)
 {
-    enum { MOST = 512 };
+    enum {
+        MOST = 512
+    };
     uint64_t put_before[MOST];
     size_t count = 0;
     const uint64_t next = w->oracle->next;
