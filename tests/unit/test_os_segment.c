@@ -272,7 +272,7 @@ static int run_race(const char *place, meeting *met, const char *path)
 {
     suite_child *children[RACERS];
     for (int i = 0; i < RACERS; i++) {
-        char number[8];
+        char number[12];
         snprintf(number, sizeof number, "%d", i + 1);
         children[i] = suite_start("race", place, path, number, NULL);
     }
