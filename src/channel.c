@@ -39,21 +39,30 @@ static bool is_record_there(void *context)
     return atomic_load_explicit(cano_ring_word(&reader->ring, reader->head), memory_order_relaxed) != 0;
 }
 
+/* The end is there: what was published before it is seen by this look, and nothing comes after. */
+static cano_ring_look_result look_last(cano_reader *reader)
+{
+    const cano_ring_look_result result = cano_ring_look(&reader->ring, reader->head, &reader->found);
+    if (result == CANO_RING_NOTHING) {
+        reader->over = true;
+        cano_doorbell_drop(&reader->bell);
+    }
+    return result;
+}
+
 cano_status cano_reader_look(cano_reader *reader)
 {
+    if (reader->over) {
+        return CANO_ECLOSED;
+    }
     cano_ring_look_result result = cano_ring_look(&reader->ring, reader->head, &reader->found);
     if (result == CANO_RING_NOTHING) {
-        if (!reader->over && !cano_doorbell_is_over(&reader->bell)) {
+        if (!cano_doorbell_is_over(&reader->bell)) {
             return CANO_ETIMEOUT;
         }
-        /* the last records were published before the end was */
-        result = reader->over ? result : cano_ring_look(&reader->ring, reader->head, &reader->found);
-        if (result == CANO_RING_NOTHING) {
-            reader->over = true;
-            return CANO_ECLOSED;
-        }
+        result = look_last(reader);
     }
-    return result == CANO_RING_FOUND ? CANO_OK : CANO_ECORRUPT;
+    return result == CANO_RING_FOUND ? CANO_OK : result == CANO_RING_NOTHING ? CANO_ECLOSED : CANO_ECORRUPT;
 }
 
 cano_status cano_reader_await(cano_reader *reader, cano_visit *visit)

@@ -6,6 +6,7 @@
 #define BELL 'B'
 #define HANDLES 'H'
 #define BELLS_AT_ONCE 16u
+#define DROPS_MOST 4096          /* reads of what a peer that is gone has left: more than a stream holds */
 #define SPIN_MOST 50u            /* microseconds: about what a sleep and a wake cost */
 #define SPIN_LOOKS 32            /* between two looks at the clock */
 #define SLEEP_SHORT INT64_C(150) /* microseconds, most of which may be the waking */
@@ -56,44 +57,35 @@ static cano_status hear(cano_doorbell *bell, unsigned char byte)
     return CANO_OK;
 }
 
-/* The end is noted, and no failure. */
-static cano_status note_read(cano_doorbell *bell, cano_status status)
-{
-    bell->ended = bell->ended || status == CANO_ECLOSED;
-    return status == CANO_ECLOSED ? CANO_OK : status;
-}
-
 /* Read what is owed, as far as it has come. No handles can be among it: they go ahead of a record, and there is none. */
 static cano_status drain(cano_doorbell *bell)
 {
     while (bell->owed > 0 && !bell->ended) {
         unsigned char bytes[BELLS_AT_ONCE];
+        const size_t most = bell->owed < BELLS_AT_ONCE ? bell->owed : BELLS_AT_ONCE;
         size_t got = 0;
-        cano_status status =
-            cano_os_stream_read(bell->stream, bytes, bell->owed < BELLS_AT_ONCE ? bell->owed : BELLS_AT_ONCE, NULL, NULL, &got);
-        if (status == CANO_ETIMEOUT) {
-            return CANO_OK;
-        }
-        status = note_read(bell, status);
+        cano_status status = cano_os_stream_read(bell->stream, bytes, most, NULL, NULL, &got);
         for (size_t i = 0; i < got && status == CANO_OK; i++) {
             status = hear(bell, bytes[i]);
         }
+        bell->ended = status == CANO_ECLOSED;
         if (status != CANO_OK) {
-            return status;
+            return status == CANO_ETIMEOUT || status == CANO_ECLOSED ? CANO_OK : status;
         }
     }
     return CANO_OK;
 }
 
-/* Read one byte, and the handles that may come with it. CANO_ETIMEOUT: there is none. */
+/* Read one byte, and the handles that may come with it. CANO_ETIMEOUT: there is none; CANO_ECLOSED: nor will be. */
 static cano_status read_one(cano_doorbell *bell)
 {
     unsigned char byte;
     cano_os_handle passed[CANO_HANDLES_PASSED];
     size_t passed_count = 0;
     size_t got = 0;
-    cano_status status = note_read(bell, cano_os_stream_read(bell->stream, &byte, 1, passed, &passed_count, &got));
-    if (status != CANO_OK || got == 0) {
+    cano_status status = cano_os_stream_read(bell->stream, &byte, 1, passed, &passed_count, &got);
+    bell->ended = bell->ended || status == CANO_ECLOSED;
+    if (status != CANO_OK) {
         return status;
     }
     status = cano_handles_add(&bell->came, passed, passed_count);
@@ -104,15 +96,28 @@ static cano_status read_one(cano_doorbell *bell)
     return status == CANO_OK ? hear(bell, byte) : status;
 }
 
+/* Also when the peer is known to be gone: what it sent is still in the stream, ahead of the end. */
 cano_status cano_doorbell_collect(cano_doorbell *bell, uint32_t count)
 {
     while (bell->came.count < count) {
-        const cano_status status = bell->ended ? CANO_ETIMEOUT : read_one(bell);
-        if (status != CANO_OK) {
-            return status == CANO_ETIMEOUT ? CANO_ECORRUPT : status; /* they were sent before the record */
+        const cano_status status = read_one(bell);
+        if (status != CANO_OK) { /* they were sent before the record */
+            return status == CANO_ETIMEOUT || status == CANO_ECLOSED ? CANO_ECORRUPT : status;
         }
     }
     return CANO_OK;
+}
+
+void cano_doorbell_drop(cano_doorbell *bell)
+{
+    unsigned char bytes[256];
+    size_t got;
+    for (int reads = 0; reads < DROPS_MOST; reads++) {
+        if (cano_os_stream_read(bell->stream, bytes, sizeof bytes, NULL, NULL, &got) != CANO_OK) {
+            break;
+        }
+    }
+    cano_handles_close(&bell->came);
 }
 
 cano_status cano_doorbell_settle(cano_doorbell *bell, cano_doorbell_question is_there, void *context)
@@ -134,7 +139,7 @@ cano_status cano_doorbell_ask(cano_doorbell *bell, cano_doorbell_question is_the
         return polled == CANO_ETIMEOUT ? CANO_OK : polled;
     }
     const cano_status status = read_one(bell);
-    return status == CANO_ETIMEOUT ? CANO_OK : status;
+    return status == CANO_ETIMEOUT || status == CANO_ECLOSED ? CANO_OK : status;
 }
 
 /* ---- waiting ---- */

@@ -91,6 +91,9 @@ cano_status cano_doorbell_pass(cano_doorbell *bell, const cano_os_handle *handle
 /* Have the handles that belong to a record that is there. CANO_ECORRUPT: they did not come; CANO_ELIMIT: they stay there. */
 cano_status cano_doorbell_collect(cano_doorbell *bell, uint32_t count);
 
+/* The peer is gone: let go of handles whose record never came, so that they keep no other conversation alive. */
+void cano_doorbell_drop(cano_doorbell *bell);
+
 /* Is the peer gone, as far as the flag word tells? */
 static inline bool cano_doorbell_is_over(const cano_doorbell *bell)
 {

@@ -236,6 +236,9 @@ static cano_status read_head(cano_pipe *pipe)
         if (status == CANO_OK && inlet->got == head_size(inlet)) {
             status = understand_head(inlet);
         }
+        if (status == CANO_ECLOSED) {
+            cano_handles_close(&inlet->came); /* what they were to be will never be told */
+        }
         if (status != CANO_OK) {
             return status;
         }

@@ -334,6 +334,66 @@ static void handles_ahead_of_their_record_are_kept(void)
     close_pipe();
 }
 
+/* As a death does: nothing is said, the kernel closes. */
+static void vanish(cano_pipe **end)
+{
+    cano_pipe_moved(*end);
+    *end = NULL;
+}
+
+/* The reader rings for room, finds the writer dead, and must still find what came before. */
+static void handles_of_the_dead_are_found_behind_a_bell_that_fails(void)
+{
+    open_pipe(4 * KIB);
+    cano_pipe *near;
+    cano_pipe *far;
+    uint32_t sent = 0;
+    CU_ASSERT_EQUAL_FATAL(cano_pipe_create(&near, &far, NULL), CANO_OK);
+    while (sent < 20) {
+        send_size(4000, sent++);
+    }
+    CU_ASSERT_EQUAL(cano_pipe_send_pipe(a, far, CANO_NOW), CANO_OK);
+    while (cano_pipe_send(a, out, 4000, 1000) == CANO_OK) { /* and the flag is up */
+        sent++;
+    }
+    vanish(&a);
+    for (uint32_t i = 0; i < 20; i++) {
+        recv_size(4000, i);
+    }
+    CU_ASSERT_EQUAL_FATAL(cano_pipe_recv_pipe(b, &far, CANO_NOW), CANO_OK);
+    for (uint32_t i = 20; i < sent; i++) {
+        CU_ASSERT_EQUAL(cano_pipe_recv(b, back, room, NULL, CANO_NOW), CANO_OK);
+    }
+    CU_ASSERT_EQUAL(cano_pipe_recv(b, back, room, NULL, SUITE_PATIENCE), CANO_ECLOSED);
+    CU_ASSERT_EQUAL(cano_pipe_send(near, "x", 1, CANO_NOW), CANO_OK);
+    cano_pipe_close(near);
+    cano_pipe_close(far);
+    close_pipe();
+}
+
+/* Who dies between the handles and their record has sent nothing: the end it meant to pass is gone with it. */
+static void handles_without_their_record_end_with_the_sender(void)
+{
+    for (int seen = 0; seen < 2; seen++) {
+        open_pipe(64);
+        cano_pipe *near;
+        cano_pipe *far;
+        cano_pipe_parts parts;
+        CU_ASSERT_EQUAL_FATAL(cano_pipe_create(&near, &far, NULL), CANO_OK);
+        CU_ASSERT_EQUAL_FATAL(cano_pipe_take_apart(far, &parts), CANO_OK);
+        CU_ASSERT_EQUAL(cano_doorbell_pass(&a->writer.bell, parts.handles, parts.handle_count), CANO_OK);
+        if (seen) {
+            CU_ASSERT_EQUAL(cano_pipe_recv(b, back, 1, NULL, 1000), CANO_ETIMEOUT);
+        }
+        cano_pipe_moved(far);
+        vanish(&a);
+        CU_ASSERT_EQUAL(cano_pipe_recv(b, back, 1, NULL, SUITE_PATIENCE), CANO_ECLOSED);
+        CU_ASSERT_EQUAL(cano_pipe_recv(near, back, 1, NULL, SUITE_PATIENCE), CANO_ECLOSED);
+        cano_pipe_close(near);
+        close_pipe();
+    }
+}
+
 static void a_poller_needs_no_system_call_for_each_look(void)
 {
     open_pipe(64);
@@ -364,6 +424,8 @@ int main(int argc, char **argv)
           the_handle_is_ready_for_what_came_before_it_was_asked_for },
         { "a watched end stays watched when it moves", a_watched_end_stays_watched_when_it_moves },
         { "handles ahead of their record are kept", handles_ahead_of_their_record_are_kept },
+        { "handles of the dead are found behind a bell that fails", handles_of_the_dead_are_found_behind_a_bell_that_fails },
+        { "handles without their record end with the sender", handles_without_their_record_end_with_the_sender },
         { "a poller needs no system call for each look", a_poller_needs_no_system_call_for_each_look },
         { NULL, NULL },
     };
