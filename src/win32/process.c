@@ -172,9 +172,14 @@ static DWORD compose_environment(launch *self)
 
 /* ---- the program ---- */
 
-static bool is_file(const wchar_t *path)
+static bool is_there(const wchar_t *path)
 {
     return GetFileAttributesW(path) != INVALID_FILE_ATTRIBUTES;
+}
+
+static bool is_folder(const wchar_t *path)
+{
+    return is_there(path) && (GetFileAttributesW(path) & FILE_ATTRIBUTE_DIRECTORY) != 0;
 }
 
 /* A path as it is, or with what programs are called by. 0, or an error number. */
@@ -188,10 +193,10 @@ static DWORD find_by_path(const wchar_t *given, wchar_t *found)
     for (wchar_t *letter = found; *letter != 0; letter++) {
         *letter = *letter == L'/' ? L'\\' : *letter;
     }
-    if (!is_file(found)) {
+    if (!is_there(found)) {
         wcscpy(found + length, L".exe");
     }
-    return is_file(found) ? 0 : ERROR_FILE_NOT_FOUND;
+    return is_folder(found) ? ERROR_ACCESS_DENIED : is_there(found) ? 0 : ERROR_FILE_NOT_FOUND;
 }
 
 static DWORD find_in_variable(const wchar_t *name, wchar_t *found)

@@ -23,7 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RING_SIZE 32768u /* bytes; a power of two */
+#define RING_SIZE 65536u /* bytes */
+#define WHOLE_MOST (RING_SIZE / 2) /* a write of up to that many bytes goes whole or not at all, and that much is room */
 #define PARCELS 16u      /* writes with handles that are not read yet */
 #define HANDLES_MOST 8u
 #define MEMORY_MAGIC UINT64_C(0x316d61657274436e)
@@ -127,7 +128,7 @@ static bool has_bytes(const stream *self)
 
 static bool has_room(const stream *self)
 {
-    return fill_of(outward(self)) < RING_SIZE && parcels_of(outward(self)) < PARCELS;
+    return fill_of(outward(self)) <= RING_SIZE - WHOLE_MOST && parcels_of(outward(self)) < PARCELS;
 }
 
 /* ---- the end ---- */
@@ -200,7 +201,8 @@ static void notify_reader(stream *self)
 
 static void notify_writer(stream *self)
 {
-    if (atomic_exchange_explicit(&inward(self)->cramped, 0, memory_order_seq_cst) != 0) {
+    if (fill_of(inward(self)) <= RING_SIZE - WHOLE_MOST &&
+        atomic_exchange_explicit(&inward(self)->cramped, 0, memory_order_seq_cst) != 0) {
         SetEvent(self->parts[ROOM + 1 - self->side]);
     }
 }
@@ -635,7 +637,7 @@ cano_status cano_os_stream_write(cano_os_stream *given, const void *data, size_t
         return cano_os_fail(ERROR_INVALID_DATA, CANO_ECORRUPT);
     }
     const size_t room = RING_SIZE - (size_t)fill;
-    if (room == 0 && size > 0) {
+    if (room < size && room < WHOLE_MOST) {
         return cano_os_fail(WAIT_TIMEOUT, CANO_ETIMEOUT);
     }
     const cano_status status = passed_count == 0 ? CANO_OK : send_parcel(self, passed, passed_count);
@@ -818,6 +820,7 @@ typedef struct door {
 
 typedef struct listener {
     cano_win32_object object; /* its handle is the event */
+    _Atomic bool ended;       /* the event stays up */
     HANDLE file;              /* at the path, deleted when it is closed */
     wchar_t path[CANO_WIN32_PATH];
     wchar_t pipe[NAME_MOST];
@@ -938,6 +941,11 @@ static bool any_done(const listener *self)
     return false;
 }
 
+static bool is_ended(const listener *self)
+{
+    return atomic_load_explicit(&self->ended, memory_order_seq_cst); /* behind the reset of the event */
+}
+
 /* Under the latch. Each new work takes the event down, so what was done by then is looked for once more. */
 static door *await_knock(listener *self)
 {
@@ -949,7 +957,7 @@ static door *await_knock(listener *self)
         }
         found = find_knock(self);
     } while (found == NULL && any_done(self));
-    if (found != NULL) {
+    if (found != NULL || is_ended(self)) {
         SetEvent(event_of(self));
     }
     return found;
@@ -960,7 +968,7 @@ static bool listener_is_ready(cano_win32_object *object, bool write)
     (void)write;
     listener *self = (listener *)object;
     cano_latch_close(&self->latch);
-    const bool ready = await_knock(self) != NULL;
+    const bool ready = await_knock(self) != NULL || is_ended(self);
     cano_latch_open(&self->latch);
     return ready;
 }
@@ -1164,6 +1172,9 @@ cano_status cano_os_stream_accept(cano_os_stream *given, cano_os_stream *accepte
     door *one;
     cano_status status = cano_win32_failed(WAIT_TIMEOUT);
     cano_latch_close(&self->latch);
+    if (is_ended(self)) {
+        status = cano_win32_failed(ERROR_BROKEN_PIPE);
+    }
     while (status == CANO_ETIMEOUT && (one = await_knock(self)) != NULL) {
         status = admit(one, &made);
     }
@@ -1254,13 +1265,28 @@ cano_status cano_os_stream_connect(cano_os_stream *given, const char *path)
 
 /* ---- end, close ---- */
 
-void cano_os_stream_end(cano_os_stream *given)
+static void end_listener(listener *self)
 {
-    stream *self = stream_of(given);
+    atomic_store_explicit(&self->ended, true, memory_order_seq_cst); /* before the event is set */
+    SetEvent(event_of(self));
+}
+
+static void end_stream(stream *self)
+{
     /* release: pairs with the acquire in is_over */
     atomic_store_explicit(&self->memory->ended, 1, memory_order_release);
     for (size_t i = READABLE; i < PARTS; i++) {
         SetEvent(self->parts[i]);
+    }
+}
+
+void cano_os_stream_end(cano_os_stream *given)
+{
+    cano_win32_object *object = given->backend;
+    if (object->kind == &listener_kind) {
+        end_listener((listener *)object);
+    } else {
+        end_stream((stream *)object);
     }
 }
 

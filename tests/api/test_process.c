@@ -460,37 +460,6 @@ static void threads_may_start_processes_at_once(void)
     }
 }
 
-/* There is no process of that number any more, not even a zombie. */
-static bool is_gone(int64_t pid)
-{
-    apr_proc_t process = { .pid = (pid_t)pid };
-    return apr_proc_kill(&process, 0) != APR_SUCCESS;
-}
-
-static void closed_process_leaves_no_zombie(void)
-{
-    cano_pipe *line;
-    cano_process *closed = spawn_lingering(&line);
-    int64_t pid = 0;
-    CU_ASSERT_EQUAL(cano_process_pid(closed, &pid), CANO_OK);
-    CU_ASSERT(pid > 0);
-    cano_process_close(closed);
-    CU_ASSERT_FALSE(is_gone(pid)); /* close does not end it */
-
-    cano_pipe *other_line;
-    cano_process *other = spawn_lingering(&other_line);
-    cano_pipe_close(line);
-    int64_t since = 0;
-    bool gone = false;
-    while (!gone && suite_patience(&since)) {
-        cano_process_wait(other, NULL, CANO_NOW);
-        gone = is_gone(pid);
-    }
-    CU_ASSERT_TRUE(gone);
-    cano_pipe_close(other_line);
-    CU_ASSERT_EQUAL(code_of(other), 7);
-}
-
 static void closing_nothing_is_nothing(void)
 {
     cano_process_close(NULL);
@@ -838,7 +807,6 @@ static const suite_test tests[] = {
     { "two_threads_may_wait_for_one_process", two_threads_may_wait_for_one_process },
     { "threads_may_start_processes_at_once", threads_may_start_processes_at_once },
     { "kill_after_the_end_is_ok", kill_after_the_end_is_ok },
-    { "closed_process_leaves_no_zombie", closed_process_leaves_no_zombie },
     { "closing_nothing_is_nothing", closing_nothing_is_nothing },
     { "missing_program_is_enoent", missing_program_is_enoent },
     { "file_that_may_not_be_run_is_eacces", file_that_may_not_be_run_is_eacces },
