@@ -556,7 +556,7 @@ static cano_status run_last_put(operation_act *a)
 }
 
 /* A child forked from a putter is a putter before fork returns. The child dies at the same point, if it comes to it. */
-static cano_status run_fork(operation_act *a)
+cano_status operation_forks(operation_act *a)
 {
     const pid_t child = fork();
     if (child == 0) {
@@ -631,7 +631,7 @@ const operation operations[] = {
     { "create", ON_BOTH | NEEDS_NAME, plan_other, NULL, run_create, settle_create },
     { "last put, close", LAST, plan_small, prepare_putter, run_last_put, settle_put },
     { "attach as putter, put", LAST | COMES_FRESH, plan_small, NULL, run_putter_attach, settle_putter_attach },
-    { "fork of a putter", LAST, plan_small, prepare_putter, run_fork, settle_fork },
+    { "fork of a putter", LAST, plan_small, prepare_putter, operation_forks, settle_fork },
 };
 const int operation_count = sizeof operations / sizeof operations[0];
 

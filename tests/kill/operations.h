@@ -59,6 +59,9 @@ typedef struct operation {
 extern const operation operations[];
 extern const int operation_count;
 
+/* The run of the one operation that leaves a child behind. */
+cano_status operation_forks(operation_act *a);
+
 /* In the survivor, when the victim is ready: what it has taken beforehand. */
 void operation_prepared(operation_act *a);
 

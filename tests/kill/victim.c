@@ -108,15 +108,8 @@ void victim_go(victim *v)
     }
 }
 
-bool victim_end(victim *v)
+static bool settle(victim *v, int status)
 {
-    int status;
-    while (waitpid(v->pid, &status, 0) < 0) {
-    }
-    if ((v->operation->flags & NEEDS_PUTTER) != 0) {
-        while (waitpid(-1, NULL, 0) > 0) { /* a child it forked: the driver adopts the orphans */
-        }
-    }
     const bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     if (WIFSIGNALED(status) && !killed) {
         scene_fail(v->act.scene, "the victim crashed: signal %d", WTERMSIG(status));
@@ -125,7 +118,28 @@ bool victim_end(victim *v)
         operation_prepared(&v->act);
     }
     v->act.scene->deaths++;
-    const bool died = killed || (v->act.report->has_finished && v->act.report->result == CANO_ESYSTEM);
     v->operation->settle(&v->act, killed);
-    return died;
+    return killed || (v->act.report->has_finished && v->act.report->result == CANO_ESYSTEM);
+}
+
+bool victim_end(victim *v)
+{
+    int status;
+    while (waitpid(v->pid, &status, 0) < 0) {
+    }
+    if (v->operation->run == operation_forks) {
+        while (waitpid(-1, NULL, 0) > 0) { /* the child it forked: the driver adopts the orphans */
+        }
+    }
+    return settle(v, status);
+}
+
+bool victim_has_ended(victim *v)
+{
+    int status;
+    if (waitpid(v->pid, &status, WNOHANG) <= 0) {
+        return false;
+    }
+    settle(v, status);
+    return true;
 }

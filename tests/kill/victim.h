@@ -27,4 +27,7 @@ void victim_go(victim *v);
 /* Wait for its end, whatever children it leaves included, and settle. True: it died, at its point. */
 bool victim_end(victim *v);
 
+/* It has come to its end by now, and is settled. */
+bool victim_has_ended(victim *v);
+
 #endif
