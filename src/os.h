@@ -100,7 +100,8 @@ cano_status cano_os_segment_open(cano_os_segment *, const char *path, size_t min
  * shrink (CANO_ECORRUPT otherwise, where the system can tell). */
 cano_status cano_os_segment_adopt(cano_os_segment *, cano_os_handle, size_t minimum, bool sealed);
 
-/* CANO_EKIND: no regular file. Free the name at once if it still leads to the segment with this id (NULL: whatever it leads to); those attached go on. */
+/* Free the name at once if it still leads to the segment that is expected (NULL: to any regular file, CANO_EKIND otherwise);
+ * those attached go on. */
 cano_status cano_os_segment_unlink(const char *path, const cano_os_segment *expected);
 
 /* Unmap and let go of handle and backend. */

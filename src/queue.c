@@ -5,6 +5,7 @@
 #include "options.h"
 #include "os.h"
 #include "queue.h"
+#include "segment.h"
 #include "shared_queue.h"
 
 #include <stdlib.h>
@@ -66,7 +67,7 @@ cano_status cano_queue_unlink(const char *name)
 {
     char path[CANO_OS_PATH_MAX];
     const cano_status status = cano_name_path(name, path);
-    return status == CANO_OK ? cano_os_segment_unlink(path, NULL) : status;
+    return status == CANO_OK ? cano_segment_unlink(path) : status;
 }
 
 /* ---- a call: check, convert, call ---- */

@@ -3,6 +3,7 @@
 
 #include "name.h"
 
+#include <cano/queue.h>
 #include <string.h>
 
 #define RACES 100 /* rounds of "made by another, gone again" before giving up */
@@ -173,4 +174,20 @@ cano_status cano_segment_adopt(cano_os_segment *segment, cano_os_handle handle, 
 cano_status cano_segment_adopt_sealed(cano_os_segment *segment, cano_os_handle handle, uint16_t kind, size_t minimum)
 {
     return adopt(segment, handle, kind, minimum, true);
+}
+
+cano_status cano_segment_unlink(const char *path)
+{
+    cano_os_segment segment;
+    if (cano_os_segment_open(&segment, path, sizeof(cano_segment_header), CANO_ACCESS_USER) != CANO_OK) {
+        return cano_os_segment_unlink(path, NULL); /* whatever it is */
+    }
+    memcpy(segment.id, cano_segment_head(&segment)->id, sizeof segment.id);
+    segment.id[sizeof segment.id - 1] = 0;
+    if (!is_id(segment.id)) {
+        segment.id[0] = 0; /* no segment of ours */
+    }
+    const cano_status status = cano_os_segment_unlink(path, &segment);
+    cano_os_segment_close(&segment);
+    return status;
 }

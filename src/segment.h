@@ -29,6 +29,10 @@ cano_status cano_segment_adopt(cano_os_segment *segment, cano_os_handle handle, 
 /* The same for one that never had a name: also demand that nobody can shrink it, where the system can tell. */
 cano_status cano_segment_adopt_sealed(cano_os_segment *segment, cano_os_handle handle, uint16_t kind, size_t minimum);
 
+/* Free the name of a segment, or of any other file; CANO_EKIND: no file. A segment is opened for it, so that what the seam
+ * keeps beside it goes with the last who closes it. */
+cano_status cano_segment_unlink(const char *path);
+
 static inline cano_segment_header *cano_segment_head(const cano_os_segment *segment)
 {
     return (cano_segment_header *)(void *)segment->base;
