@@ -5,15 +5,30 @@
 #define FIRST_SLICE 10000   /* microseconds */
 #define LONGEST_SLICE 50000 /* the dead are noticed within this */
 
+/* A thread of ours keeps it between calls, or while it sleeps for the other of two. */
+static bool is_kept(const cano_lock *lock)
+{
+    return lock->kept != NULL && atomic_load_explicit(lock->kept, memory_order_seq_cst) != 0;
+}
+
+static bool is_quiet(const cano_lock *lock, uint64_t *changes)
+{
+    *changes = 0;
+    return lock->presence == NULL || cano_presence_is_quiet(lock->presence, changes);
+}
+
 /* The word says that we hold it. A thread of ours that does took its seat before it swapped the word, and leaves it after it has
- * swapped it back, unless it keeps the lock between calls. Nobody awake in a seat and the word still ours: it is a lie. */
+ * swapped it back, unless it keeps the lock. Nobody awake in a seat, the word ours, and nobody came or went meanwhile: it is a
+ * lie. One look at the seats would not do: who held it may have left before, and who holds it have come after. */
 static bool is_lie(const cano_lock *lock)
 {
-    const bool others = lock->presence != NULL && cano_presence_others(lock->presence, CANO_ACTIVE);
-    if (others || (lock->kept != NULL && atomic_load_explicit(lock->kept, memory_order_seq_cst))) {
+    uint64_t before;
+    uint64_t after;
+    if (!is_quiet(lock, &before) || is_kept(lock)) {
         return false;
     }
-    return (atomic_load_explicit(lock->word, memory_order_seq_cst) & ~CANO_CONTENDED) == lock->me;
+    const bool ours = (atomic_load_explicit(lock->word, memory_order_seq_cst) & ~CANO_CONTENDED) == lock->me;
+    return ours && is_quiet(lock, &after) && after == before;
 }
 
 /* One's own name is asked about by is_lie, the guard's by who holds the guard. */

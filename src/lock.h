@@ -20,7 +20,7 @@ typedef struct cano_lock {
     const cano_roster *roster;
     uint32_t me;             /* our word, not contended; CANO_GUARD_WORD for who holds the guard */
     cano_presence *presence; /* NULL: nobody else shares our name */
-    _Atomic bool *kept;      /* a thread of ours keeps the lock between calls (cano_queue_lock); NULL: never */
+    _Atomic uint32_t *kept;  /* threads of ours that keep it between calls (cano_queue_lock), or asleep; NULL: never */
     void (*repair)(void *context); /* of what the lock guards; the lock is held */
     void *context;
 } cano_lock;

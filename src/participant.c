@@ -210,7 +210,7 @@ static void watch_forks(void)
 static void forget_parent(cano_shared *q)
 {
     cano_presence_reset(&q->presence);
-    atomic_store_explicit(&q->kept, false, memory_order_relaxed);
+    atomic_store_explicit(&q->kept, 0, memory_order_relaxed);
     atomic_store_explicit(&q->locker, 0, memory_order_relaxed);
     atomic_store_explicit(&q->memory.guarding, 0, memory_order_relaxed);
     q->depth = 0;
@@ -281,7 +281,7 @@ cano_status cano_shared_enter_slow(cano_shared *q)
     if (seat == NULL) {
         return CANO_ENOMEM;
     }
-    atomic_store_explicit(&seat->state, CANO_ACTIVE, memory_order_release);
+    cano_seat_set(seat, CANO_ACTIVE);
     return CANO_OK;
 }
 
@@ -340,7 +340,7 @@ static void wait_for_threads(cano_shared *q)
 {
     atomic_store_explicit(&q->closing, true, memory_order_seq_cst);
     atomic_store_explicit(&q->refuses, true, memory_order_seq_cst);
-    while (cano_presence_others(&q->presence, CANO_AWAY)) {
+    while (cano_presence_others(&q->presence)) {
         cano_queue_memory_wake_all(&q->memory);
         cano_os_wake(&q->memory.segment, &q->memory.shared->put_lock, UINT32_MAX);
         cano_os_wake(&q->memory.segment, &q->memory.shared->get_lock, UINT32_MAX);
@@ -366,7 +366,7 @@ static void free_views(cano_shared *q)
 static void get_up(cano_shared *q)
 {
     cano_queue_memory *m = &q->memory;
-    if (atomic_load_explicit(&q->kept, memory_order_relaxed)) {
+    if (atomic_load_explicit(&q->kept, memory_order_relaxed) != 0) {
         cano_lock_release(&m->get_lock);
         cano_lock_release(&m->put_lock);
     }

@@ -42,18 +42,38 @@ cano_seat *cano_presence_find(cano_presence *presence, uintptr_t thread)
     return claim(&presence->first, thread) ? &presence->first : add(presence, thread);
 }
 
-bool cano_presence_others(cano_presence *presence, uint32_t state)
+static bool is_ours(const cano_seat *seat)
 {
-    const uintptr_t self = cano_thread_self();
+    return atomic_load_explicit(&seat->thread, memory_order_relaxed) == cano_thread_self();
+}
+
+/* acquire: pairs with the release in cano_seat_set */
+static uint32_t state_of(const cano_seat *seat)
+{
+    return atomic_load_explicit(&seat->state, memory_order_acquire);
+}
+
+bool cano_presence_others(cano_presence *presence)
+{
     for (cano_seat *seat = &presence->first; seat != NULL; seat = next_of(seat)) {
-        /* acquire: pairs with the release in cano_presence_set */
-        const uint32_t seen = atomic_load_explicit(&seat->state, memory_order_acquire);
-        const bool other = atomic_load_explicit(&seat->thread, memory_order_relaxed) != self;
-        if (other && (state == CANO_AWAY ? seen != CANO_AWAY : seen == state)) {
+        if (!is_ours(seat) && (state_of(seat) & CANO_SEAT_STATES) != CANO_AWAY) {
             return true;
         }
     }
     return false;
+}
+
+bool cano_presence_is_quiet(cano_presence *presence, uint64_t *changes)
+{
+    *changes = 0;
+    for (cano_seat *seat = &presence->first; seat != NULL; seat = next_of(seat)) {
+        const uint32_t state = state_of(seat);
+        *changes += state; /* sequences only grow: the same sum is the same of each */
+        if (!is_ours(seat) && (state & CANO_SEAT_STATES) == CANO_ACTIVE) {
+            return false;
+        }
+    }
+    return true;
 }
 
 void cano_presence_reset(cano_presence *presence)

@@ -5,7 +5,8 @@
  *
  * Each thread has a seat that only it writes, with plain stores: counting with atomic additions would cost as much as the lock
  * itself. A seat is taken before a lock word is swapped to our name and left after it is swapped back; both swaps release, so
- * who sees the word (acquire) sees the seat.
+ * who sees the word (acquire) sees the seat. Every change advances the seat's sequence: two looks at all seats that find the
+ * same are one look, since nobody came or went in between.
  */
 #ifndef CANO_PRESENCE_H
 #define CANO_PRESENCE_H
@@ -17,7 +18,7 @@ enum { CANO_AWAY = 0, CANO_ACTIVE = 1, CANO_ASLEEP = 2 };
 
 typedef struct cano_seat {
     _Atomic uintptr_t thread;        /* whose; 0: nobody's yet */
-    _Atomic uint32_t state;
+    _Atomic uint32_t state;          /* sequence 30 bits, CANO_AWAY and so on 2 bits */
     _Atomic(struct cano_seat *) next; /* seats are added, never removed */
 } cano_seat;
 
@@ -48,14 +49,27 @@ static inline cano_seat *cano_presence_seat(cano_presence *presence)
                                                                                        : cano_presence_find(presence, self);
 }
 
-/* Set this thread's state; it has a seat. release: what was done before it is visible to who sees it. */
-static inline void cano_presence_set(cano_presence *presence, uint32_t state)
+#define CANO_SEAT_STATES 3u
+
+/* Set the state of this thread's seat. release: what was done before it is visible to who sees it. */
+static inline void cano_seat_set(cano_seat *seat, uint32_t state)
 {
-    atomic_store_explicit(&cano_presence_seat(presence)->state, state, memory_order_release);
+    /* relaxed: only we write it */
+    const uint32_t old = atomic_load_explicit(&seat->state, memory_order_relaxed) | CANO_SEAT_STATES;
+    atomic_store_explicit(&seat->state, old + 1 + state, memory_order_release);
 }
 
-/* Is any thread but this one in the given state, or (CANO_AWAY) in any other than away? */
-bool cano_presence_others(cano_presence *presence, uint32_t state);
+/* The same for one who has not its seat at hand. */
+static inline void cano_presence_set(cano_presence *presence, uint32_t state)
+{
+    cano_seat_set(cano_presence_seat(presence), state);
+}
+
+/* Is any thread but this one inside a call, asleep or not? */
+bool cano_presence_others(cano_presence *presence);
+
+/* No thread but this one is awake inside a call. *changes: how often seats were taken and left so far. */
+bool cano_presence_is_quiet(cano_presence *presence, uint64_t *changes);
 
 /* Forget all seats: in a forked child, where only this thread lives (other seats may be in use nowhere: they leak). */
 void cano_presence_reset(cano_presence *presence);

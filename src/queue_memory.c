@@ -53,7 +53,7 @@ void cano_queue_memory_init(cano_queue_memory *m)
     cano_arena_init(&m->arena);
 }
 
-void cano_queue_memory_act_as(cano_queue_memory *m, uint32_t word, cano_presence *presence, _Atomic bool *kept)
+void cano_queue_memory_act_as(cano_queue_memory *m, uint32_t word, cano_presence *presence, _Atomic uint32_t *kept)
 {
     m->me = word;
     cano_lock *locks[] = { &m->put_lock, &m->get_lock, &m->arena.lock };

@@ -36,7 +36,7 @@ cano_status cano_queue_memory_map(cano_queue_memory *memory, const cano_queue_li
 void cano_queue_memory_init(cano_queue_memory *memory);
 
 /* Act under this word from now on: as a participant, or as the guard. presence and kept as in cano_lock. */
-void cano_queue_memory_act_as(cano_queue_memory *memory, uint32_t word, cano_presence *presence, _Atomic bool *kept);
+void cano_queue_memory_act_as(cano_queue_memory *memory, uint32_t word, cano_presence *presence, _Atomic uint32_t *kept);
 
 /* Wake getters, and ring the bells of those who watch by a handle. After a full fence behind what they may see. */
 void cano_queue_memory_ring_bells(cano_queue_memory *memory);

@@ -184,6 +184,15 @@ static bool count_unchanged(const cano_shared *q, uint64_t *items)
     return true;
 }
 
+/* The first lock is held: to who finds our name in it we may be asleep. */
+static cano_status acquire_second(cano_shared *q, const cano_lock *lock, int64_t deadline)
+{
+    atomic_fetch_add_explicit(&q->kept, 1, memory_order_seq_cst); /* see is_lie() in lock.c */
+    const cano_status status = cano_shared_acquire(q, lock, deadline);
+    atomic_fetch_sub_explicit(&q->kept, 1, memory_order_seq_cst);
+    return status;
+}
+
 static cano_status lock_both(cano_shared *q, int64_t deadline)
 {
     cano_queue_memory *m = &q->memory;
@@ -191,7 +200,7 @@ static cano_status lock_both(cano_shared *q, int64_t deadline)
     if (status != CANO_OK) {
         return status;
     }
-    status = cano_shared_acquire(q, &m->get_lock, deadline);
+    status = acquire_second(q, &m->get_lock, deadline);
     if (status != CANO_OK) {
         cano_shared_release(q, &m->put_lock);
     }
@@ -311,7 +320,7 @@ static cano_status take_both(cano_shared *q, int64_t deadline)
             return status;
         }
         const int64_t slice = cano_os_now() + FIRST_SLICE;
-        status = cano_shared_acquire(q, second, slice < deadline ? slice : deadline);
+        status = acquire_second(q, second, slice < deadline ? slice : deadline);
         if (status == CANO_OK) {
             return CANO_OK;
         }
@@ -337,7 +346,7 @@ cano_status cano_shared_lock(cano_shared *q, int64_t deadline)
     const cano_status status = take_both(q, deadline);
     if (status == CANO_OK) {
         /* seq_cst: kept before this call is left; see is_lie() in lock.c */
-        atomic_store_explicit(&q->kept, true, memory_order_seq_cst);
+        atomic_fetch_add_explicit(&q->kept, 1, memory_order_seq_cst);
         atomic_store_explicit(&q->locker, cano_thread_self(), memory_order_relaxed);
         q->depth = 1;
     }
@@ -354,7 +363,7 @@ cano_status cano_shared_unlock(cano_shared *q)
     }
     atomic_store_explicit(&q->locker, 0, memory_order_relaxed);
     const cano_status status = unlock_both(q);
-    atomic_store_explicit(&q->kept, false, memory_order_seq_cst);
+    atomic_fetch_sub_explicit(&q->kept, 1, memory_order_seq_cst);
     cano_queue_memory_wake_all(&q->memory); /* what was done inside woke who could not go on */
     return status;
 }
@@ -383,7 +392,9 @@ cano_status cano_shared_shutdown(cano_shared *q, bool immediate)
     if (status != CANO_OK) {
         return status;
     }
+    atomic_fetch_add_explicit(&q->kept, 1, memory_order_seq_cst); /* it may sleep for the arena's lock; see is_lie() in lock.c */
     cano_repair_blocks(m); /* failing leaves need_sweep set: the next look does it */
+    atomic_fetch_sub_explicit(&q->kept, 1, memory_order_seq_cst);
     status = unlock_both(q);
     cano_queue_memory_wake_all(m);
     return status;

@@ -28,7 +28,7 @@ typedef struct cano_shared {
     _Atomic bool refuses; /* broken or closing: one look on the way in */
     _Atomic bool broken;  /* ECORRUPT was found: refuse everything */
     _Atomic bool closing;
-    _Atomic bool kept;    /* a thread of ours is inside lock() */
+    _Atomic uint32_t kept;    /* threads of ours inside lock(), or asleep with one of the two locks */
     _Atomic uintptr_t locker; /* that thread */
     uint32_t depth;           /* how often it called lock; its own */
     _Atomic uint32_t self;      /* cano_os_self() of the process that attached */
@@ -77,7 +77,7 @@ static inline cano_seat *cano_shared_sit(cano_shared *queue)
         return NULL;
     }
     /* release: before any swap of a lock word to our name; see presence.h */
-    atomic_store_explicit(&seat->state, CANO_ACTIVE, memory_order_release);
+    cano_seat_set(seat, CANO_ACTIVE);
     return seat;
 }
 
@@ -100,7 +100,7 @@ static inline void cano_shared_stand_up(cano_shared *queue, cano_seat *seat, can
     if (status == CANO_ECORRUPT) {
         cano_shared_refuse(queue);
     }
-    atomic_store_explicit(&seat->state, CANO_AWAY, memory_order_release); /* behind the swap of the lock word; see presence.h */
+    cano_seat_set(seat, CANO_AWAY); /* behind the swap of the lock word; see presence.h */
 }
 
 static inline bool cano_shared_in_lock(const cano_shared *queue)
