@@ -354,6 +354,64 @@ static void steps_of_processes_and_threads_never_mix(void)
     strike(&s);
 }
 
+#define BLOWS 100000
+
+/* Everything that takes one lock, or both, by turns; false: it went wrong. */
+static bool strike_once(cano_queue *queue, int i)
+{
+    cano_status status = CANO_ETIMEOUT;
+    if (i % 3 == 0) {
+        status = cano_queue_lock(queue, 2000);
+        if (status == CANO_OK) {
+            status = cano_queue_unlock(queue);
+        }
+    } else if (i % 3 == 1) {
+        status = put_number(queue, 1, CANO_NOW);
+    } else {
+        status = status_of_get(queue, CANO_NOW);
+    }
+    return status == CANO_OK || status == CANO_ETIMEOUT;
+}
+
+static void take_blows(void *context)
+{
+    walker *w = context;
+    for (int i = 0; i < BLOWS; i++) {
+        w->good += strike_once(w->queue, i);
+    }
+}
+
+static int run_blows(int argc, char **argv)
+{
+    (void)argc;
+    stage s = enter(argv, 0);
+    for (int i = 0; i < BLOWS; i++) {
+        DEMAND(strike_once(s.queue, i));
+    }
+    leave(&s);
+    return 0;
+}
+
+/* A thread that holds one of the two locks, or has just left and comes again, is not taken for a lie about its process. */
+static void busy_threads_take_nothing_for_damage(void)
+{
+    stage s = stage_of(OPTIONS(.max_items = 10));
+    suite_child *children[2] = { start_on(&s, "blows", NULL), start_on(&s, "blows", NULL) };
+    walker walkers[4];
+    suite_thread *threads[4];
+    for (int i = 0; i < 4; i++) {
+        walkers[i] = (walker){ s.queue, 0 };
+        threads[i] = suite_thread_start(take_blows, &walkers[i]);
+    }
+    for (int i = 0; i < 4; i++) {
+        suite_thread_end(threads[i]);
+        CU_ASSERT_EQUAL(walkers[i].good, BLOWS);
+    }
+    end_well(children[0]);
+    end_well(children[1]);
+    strike(&s);
+}
+
 static int run_hammer(int argc, char **argv)
 {
     (void)argc;
@@ -394,12 +452,13 @@ static const suite_test tests[] = {
     { "close_gives_the_lock_back", close_gives_the_lock_back },
     { "sleepers_go_on_after_unlock", sleepers_go_on_after_unlock },
     { "steps_of_processes_and_threads_never_mix", steps_of_processes_and_threads_never_mix },
+    { "busy_threads_take_nothing_for_damage", busy_threads_take_nothing_for_damage },
     { "lock_is_had_beside_busy_putters_and_getters", lock_is_had_beside_busy_putters_and_getters },
     { NULL, NULL },
 };
 
 static const suite_role roles[] = {
-    { "outsider", run_outsider }, { "steps", run_steps }, { "hammer", run_hammer }, { NULL, NULL }
+    { "outsider", run_outsider }, { "steps", run_steps }, { "blows", run_blows }, { "hammer", run_hammer }, { NULL, NULL }
 };
 
 int main(int argc, char **argv)
