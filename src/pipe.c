@@ -6,7 +6,6 @@
 #include "pipe_end.h"
 #include "queue.h"
 
-#include <apr_general.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -674,17 +673,17 @@ static cano_status introduce(cano_pipe *pipe, int64_t deadline)
 
 cano_status cano_pipe_accepted(cano_pipe **pipe, cano_os_stream *stream, uint32_t flags, int64_t deadline)
 {
-    cano_pipe_birth birth = {
+    const cano_pipe_birth birth = {
         .transport = flags & CANO_PIPE_STREAM ? CANO_PIPE_STREAM : CANO_PIPE_MEMORY,
         .directions = flags & CANO_SIMPLEX ? CANO_PIPE_RECEIVES : CANO_PIPE_RECEIVES | CANO_PIPE_SENDS,
     };
-    apr_generate_random_bytes((unsigned char *)birth.pair, sizeof birth.pair);
     cano_pipe *made;
     cano_status status = allocate(&made, &birth);
     if (status != CANO_OK) {
         cano_os_stream_close(stream, false);
         return status;
     }
+    memcpy(made->birth.pair, made->memory.id, sizeof made->birth.pair); /* random enough not to come twice */
     made->streams[0] = *stream;
     made->streams_count = 1;
     status = introduce(made, deadline);
