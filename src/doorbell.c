@@ -120,13 +120,18 @@ void cano_doorbell_drop(cano_doorbell *bell)
     cano_handles_close(&bell->came);
 }
 
+/* If something is there the flag may come down again, which saves a bell, but only if one is in the stream already or comes:
+ * one who has published and not yet looked at the flag must find it up, or the handle would not be ready for what is there. */
 cano_status cano_doorbell_settle(cano_doorbell *bell, cano_doorbell_question is_there, void *context)
 {
     const cano_status status = swap_flag(bell, CANO_FLAG_ARMED);
     if (status != CANO_OK) {
         return status;
     }
-    return is_there(context) ? swap_flag(bell, 0) : drain(bell);
+    if (is_there(context)) {
+        return bell->owed > 0 ? swap_flag(bell, 0) : CANO_OK;
+    }
+    return drain(bell);
 }
 
 /* After cano_doorbell_settle no bell can be in the stream but for something that is there. So what is readable although

@@ -292,6 +292,29 @@ static void a_watched_end_stays_watched_when_it_moves(void)
     close_pipe();
 }
 
+/* One who looks just when a message has been published and its bell not yet rung must not be the reason that none is rung. */
+static void a_look_between_message_and_bell_costs_no_bell(void)
+{
+    open_pipe(64);
+    cano_native native;
+    cano_ring_batch batch;
+    CU_ASSERT_EQUAL(cano_pipe_native(b, &native), CANO_OK);
+    for (int i = 0; i < 3; i++) {
+        batch = cano_ring_begin(&a->writer.ring, a->writer.tail);
+        cano_ring_append(&batch, CANO_RING_DATA, 1);
+        a->writer.tail = cano_ring_commit(&batch);
+        CU_ASSERT_EQUAL(cano_pipe_poll(b, CANO_NOW), CANO_OK);
+        bool ready = false;
+        CU_ASSERT_EQUAL(cano_pipe_ready(b, &ready), CANO_OK);
+        CU_ASSERT_TRUE(ready);
+        CU_ASSERT_EQUAL(cano_doorbell_ring(&a->writer.bell), CANO_OK);
+        CU_ASSERT_TRUE(is_readable(b));
+        CU_ASSERT_EQUAL(cano_pipe_recv(b, back, 1, NULL, CANO_NOW), CANO_OK);
+        CU_ASSERT_FALSE(is_readable(b));
+    }
+    close_pipe();
+}
+
 /* The record alone, when its handles are on their way already. */
 static void publish_passed(cano_writer *writer, const cano_pipe_parts *parts)
 {
@@ -423,6 +446,7 @@ int main(int argc, char **argv)
         { "the handle is ready for what came before it was asked for",
           the_handle_is_ready_for_what_came_before_it_was_asked_for },
         { "a watched end stays watched when it moves", a_watched_end_stays_watched_when_it_moves },
+        { "a look between message and bell costs no bell", a_look_between_message_and_bell_costs_no_bell },
         { "handles ahead of their record are kept", handles_ahead_of_their_record_are_kept },
         { "handles of the dead are found behind a bell that fails", handles_of_the_dead_are_found_behind_a_bell_that_fails },
         { "handles without their record end with the sender", handles_without_their_record_end_with_the_sender },
