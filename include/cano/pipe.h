@@ -10,7 +10,9 @@
  *
  * Two threads may send on one end, and two may receive: messages do not interleave. An end belongs to one process: it is
  * moved by cano_process_spawn and cano_pipe_send_pipe, which close it here. A forked child that uses an inherited end takes
- * it over; parent and child must not both use it.
+ * it over: in the parent its calls are CANO_EINVAL from then on (over CANO_PIPE_STREAM nobody notices, so do not). Closing an
+ * end that this process has never used only lets go of this copy: as after any fork, each side closes the end that is the
+ * other's, or it will not see the end of the conversation.
  */
 #ifndef CANO_PIPE_H
 #define CANO_PIPE_H
@@ -92,6 +94,7 @@ CANO_API cano_status cano_pipe_send(cano_pipe *pipe, const void *data, size_t si
  *         CANO_ECLOSED   the peer is gone and all it sent has been received, or this end is being closed
  *         CANO_EKIND     the next thing is a pipe end or a queue: receive it with the call for it
  *         CANO_ENOTSUP   the sending end of a simplex pipe
+ *         CANO_ELIMIT    no descriptor left for a message larger than half the ring; it stays
  *         CANO_EINVAL, CANO_ENOMEM, CANO_ECORRUPT, CANO_ESYSTEM  as named
  */
 CANO_API cano_status cano_pipe_recv(cano_pipe *pipe, void *buffer, size_t capacity, size_t *size, cano_timeout timeout);
@@ -130,7 +133,8 @@ CANO_API void cano_pipe_close(cano_pipe *pipe);
  * @param moved    the end to send; not of the same pipe.
  * @param timeout  microseconds to wait for room.
  *
- * @return as cano_pipe_send; CANO_EINVAL: the end is of the same pipe, or in use. On failure it stays as it was.
+ * @return as cano_pipe_send; CANO_EINVAL: the end is of the same pipe, or in use. CANO_ELIMIT: also when things with more
+ *         than 3 handles wait in it half received. On failure it stays as it was.
  */
 CANO_API cano_status cano_pipe_send_pipe(cano_pipe *pipe, cano_pipe *moved, cano_timeout timeout);
 
