@@ -15,6 +15,8 @@
 #include "pipe_layout.h"
 #include "ring.h"
 
+#include <string.h>
+
 typedef struct cano_reader {
     cano_doorbell bell;
     cano_ring ring;
@@ -78,6 +80,27 @@ cano_status cano_writer_pass(cano_writer *writer, cano_visit *visit, uint32_t th
                              const cano_os_handle *handles, uint32_t handle_count);
 
 /* ---- both ---- */
+
+#define CANO_PIECE 1024u /* bytes copied at once */
+#define CANO_PIECES_MOST (UINT64_C(512) << 10)
+
+/* Copy to or from shared memory. What the other processor has in its cache comes over much faster in pieces: 2 to 4 times at
+ * 64 KiB, where one long copy is a string instruction that does not look ahead. From about the size of a cache on, nothing is
+ * there any more, and the library's way is the fastest. */
+static inline void cano_channel_copy(void *to, const void *from, size_t size)
+{
+    unsigned char *target = to;
+    const unsigned char *source = from;
+    while (size > CANO_PIECE && size <= CANO_PIECES_MOST) {
+        memcpy(target, source, CANO_PIECE);
+        target += CANO_PIECE;
+        source += CANO_PIECE;
+        size -= CANO_PIECE;
+    }
+    if (size > 0) {
+        memcpy(target, source, size);
+    }
+}
 
 /* Find the positions in the shared memory. CANO_ECORRUPT: there is no way through the ring. */
 void cano_reader_attach(cano_reader *reader);

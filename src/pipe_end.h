@@ -129,6 +129,9 @@ struct cano_pipe_transport {
 extern const cano_pipe_transport cano_pipe_memory;
 extern const cano_pipe_transport cano_pipe_stream;
 
+/* Let go of all it has; nobody is inside. */
+void cano_pipe_dispose(cano_pipe *pipe);
+
 /* Make the shared memory of a pipe whose side 0 is this end, around the connected stream that it has, and the parts of side 1;
  * in those the handle of the other side of that stream is missing. *extra, if it is a stream, is to be closed once they have
  * been sent. */
