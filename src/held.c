@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "held.h"
 
+#include "mutation.h"
+
 #include <stdlib.h>
 
 cano_status cano_held_prepare(cano_held *held, uint32_t count)
@@ -30,7 +32,7 @@ cano_held_node *cano_held_find(cano_held *held, uint32_t entry, uint64_t serial)
         return NULL;
     }
     cano_held_node *node = &held->nodes[entry];
-    return node->in_use && node->serial == serial ? node : NULL;
+    return node->in_use && (node->serial == serial || CANO_MUTATED(SERIAL_IGNORED)) ? node : NULL;
 }
 
 uint32_t cano_held_oldest(const cano_held *held, uintptr_t thread)

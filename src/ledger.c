@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ledger.h"
 
+#include "mutation.h"
 #include "os.h"
 
 uint32_t cano_ledger_find_free(const cano_ledger *ledger)
@@ -157,8 +158,14 @@ bool cano_ledger_give_back_all(const cano_ledger *ledger, uint32_t slot, bool co
         uint64_t word = cano_ledger_load(ledger, entry);
         cano_task_word t = cano_task_unpack(word);
         if ((t.state == CANO_TASK_HELD || t.state == CANO_TASK_DEAD_HELD) && t.slot == slot) {
+            if (CANO_MUTATED(DEATHS_APART) && counted) {
+                t.deaths++;
+                cano_ledger_store(ledger, entry, t);
+                word = cano_task_pack(t);
+            }
             /* may fail only against another repairer of the same death, or a thread of ours that is done with it */
-            any |= cano_ledger_swap(ledger, entry, word, cano_ledger_returned(ledger, t, counted, false));
+            any |= cano_ledger_swap(ledger, entry, word,
+                                    cano_ledger_returned(ledger, t, counted && !CANO_MUTATED(DEATHS_APART), false));
         }
     }
     return any;

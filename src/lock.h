@@ -11,8 +11,9 @@
 #define CANO_LOCK_H
 
 #include "event.h"
-#include "presence.h"
+#include "mutation.h"
 #include "pause.h"
+#include "presence.h"
 #include "roster.h"
 
 typedef struct cano_lock {
@@ -31,6 +32,10 @@ cano_status cano_lock_acquire_slow(const cano_lock *lock, int64_t deadline);
 static inline bool cano_lock_try(const cano_lock *lock)
 {
     uint32_t expected = 0;
+    if (CANO_MUTATED(OWNERLESS_LOCK)) {
+        return atomic_compare_exchange_strong(lock->word, &expected, CANO_CONTENDED)
+            && atomic_exchange(lock->word, lock->me) != 0;
+    }
     /* acquire: pairs with the release of the unlocking exchange. seq_cst as well, for the presence counted before it: see
      * is_lie() */
     return atomic_compare_exchange_strong_explicit(lock->word, &expected, lock->me, memory_order_seq_cst, memory_order_relaxed);

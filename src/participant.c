@@ -301,7 +301,7 @@ static cano_status acquire_looking(cano_shared *q, const cano_lock *lock, int64_
         if (status != CANO_ETIMEOUT) {
             return status;
         }
-        if (cano_repair_look(&q->memory, false) && cano_lock_try(lock)) {
+        if (!CANO_MUTATED(LOCK_DOES_NOT_LOOK) && cano_repair_look(&q->memory, false) && cano_lock_try(lock)) {
             return CANO_OK;
         }
         if (atomic_load_explicit(&q->closing, memory_order_seq_cst)) {

@@ -47,6 +47,9 @@ void cano_repair_put_side(void *memory)
 void cano_repair_get_side(void *memory)
 {
     cano_queue_memory *m = memory;
+    if (CANO_MUTATED(PREPARED_NOT_SETTLED)) {
+        return;
+    }
     cano_ledger_settle(&m->ledger, cano_commit_position(atomic_load_explicit(&m->shared->head, memory_order_acquire)));
 }
 
@@ -159,7 +162,7 @@ cano_status cano_repair_blocks(cano_queue_memory *m)
     /* cleared first, by exchange: one who sets it meanwhile is not lost; one who dies here died with the putters' lock, and
      * its takeover sets it again */
     atomic_exchange_explicit(&m->shared->need_sweep, 0, memory_order_acquire);
-    if (is_immediate(m)) {
+    if (is_immediate(m) && !(CANO_MUTATED(SHUT_IN_PARTS) && m->me == CANO_GUARD_WORD)) {
         discard(m);
     }
     const cano_status status = sweep(m);
@@ -204,7 +207,7 @@ static bool find_dead(const cano_queue_memory *m, uint32_t slot, uint32_t self)
     if (state.status == CANO_SLOT_FREE || cano_roster_slot_lives(&m->roster, slot)) {
         return false;
     }
-    state.status = CANO_SLOT_DYING;
+    state.status = CANO_MUTATED(SLOT_FIRST) ? CANO_SLOT_FREE : CANO_SLOT_DYING;
     cano_roster_write(&m->roster, slot, state);
     return true;
 }
@@ -242,6 +245,10 @@ static void bury(cano_queue_memory *m, uint32_t slot)
 static void try_blocks(cano_queue_memory *m)
 {
     const int64_t deadline = cano_os_now() + LOCK_PATIENCE;
+    if (CANO_MUTATED(SWEEP_UNLOCKED)) {
+        cano_repair_blocks(m);
+        return;
+    }
     if (cano_lock_acquire(&m->put_lock, deadline) != CANO_OK) {
         return;
     }
@@ -267,6 +274,26 @@ static bool any_page_names(const cano_queue_memory *m, const bool *dead)
     return false;
 }
 
+/* What CANO_MUTATED(SLOT_BY_SLOT) does instead: each dead participant by itself. */
+static void repair_slot_by_slot(cano_queue_memory *m, const bool *dead)
+{
+    for (uint32_t slot = 1; slot <= m->roster.count; slot++) {
+        const uint32_t word = cano_word_of(slot, cano_roster_read(&m->roster, slot).generation);
+        for (int i = 0; i < 3 && dead[slot]; i++) {
+            if (cano_lock_take_over(lock_number(m, i), word)) {
+                cano_lock_release(lock_number(m, i));
+            }
+        }
+        if (dead[slot]) {
+            cano_ledger_give_back_all(&m->ledger, slot, true);
+            cano_ledger_hint(&m->ledger);
+            try_blocks(m);
+            bury(m, slot);
+        }
+    }
+    cano_queue_memory_wake_all(m);
+}
+
 void cano_repair_all(cano_queue_memory *memory)
 {
     cano_queue_memory guard = *memory; /* the same view, acting as the guard */
@@ -278,12 +305,19 @@ void cano_repair_all(cano_queue_memory *memory)
         any |= dead[slot];
     }
     any |= take_over_locks(&guard); /* every lock first, whoever of the dead it names */
+    if (CANO_MUTATED(SLOT_BY_SLOT)) {
+        repair_slot_by_slot(&guard, dead);
+        return;
+    }
     for (uint32_t slot = 1; slot <= guard.roster.count; slot++) {
+    if (CANO_MUTATED(HINT_FIRST) && any) {
+        cano_ledger_hint(&guard.ledger);
+    }
         if (dead[slot]) {
             cano_ledger_give_back_all(&guard.ledger, slot, true);
         }
     }
-    if (any && guard.ledger.count != 0) {
+    if (any && guard.ledger.count != 0 && !CANO_MUTATED(HINT_FIRST)) {
         cano_ledger_hint(&guard.ledger); /* behind the last orphan, before any slot is free */
     }
     if (any) {

@@ -15,6 +15,8 @@
 #ifndef CANO_RING_H
 #define CANO_RING_H
 
+#include "mutation.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -149,6 +151,9 @@ static inline void cano_ring_put_header(cano_ring_batch *batch, uint64_t positio
 {
     if (batch->first_header == 0) {
         batch->first_header = header;
+        if (CANO_MUTATED(HEADER_FIRST)) {
+            cano_ring_set(batch->ring, position, header);
+        }
     } else {
         cano_ring_set(batch->ring, position, header);
     }
@@ -171,7 +176,9 @@ static inline void *cano_ring_append(cano_ring_batch *batch, uint8_t kind, uint3
 static inline uint64_t cano_ring_commit(cano_ring_batch *batch)
 {
     if (batch->first_header != 0) {
-        cano_ring_set(batch->ring, batch->next, 0); /* "nothing here yet" travels with the records */
+        if (!CANO_MUTATED(NO_ZERO_HEADER)) {
+            cano_ring_set(batch->ring, batch->next, 0); /* "nothing here yet" travels with the records */
+        }
         cano_ring_publish(batch->ring, batch->start, batch->first_header);
     }
     return batch->next;

@@ -31,7 +31,7 @@ bool cano_roster_is_dead(const cano_roster *roster, uint32_t word)
         return true; /* nobody ever was that */
     }
     const cano_roster_state before = cano_roster_read(roster, slot);
-    if (before.generation != cano_word_generation(word) || before.status == CANO_SLOT_FREE) {
+    if ((before.generation != cano_word_generation(word) && !CANO_MUTATED(NO_GENERATION)) || before.status == CANO_SLOT_FREE) {
         return true;
     }
     return !cano_roster_slot_lives(roster, slot);

@@ -12,6 +12,7 @@
 #define CANO_ROSTER_H
 
 #include "layout.h"
+#include "mutation.h"
 #include "os.h"
 
 #define CANO_GENERATION_MAX ((UINT32_C(1) << 21) - 1)
@@ -34,7 +35,7 @@ typedef struct cano_roster_state {
 
 static inline uint32_t cano_word_of(uint32_t slot, uint32_t generation)
 {
-    return slot | generation << 10;
+    return slot | (CANO_MUTATED(NO_GENERATION) ? 1 : generation) << 10;
 }
 
 static inline uint32_t cano_word_slot(uint32_t word)

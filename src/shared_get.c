@@ -125,9 +125,14 @@ static void drop_copy(delivery *d)
 
 static cano_status lease_record(cano_shared *q, const cano_ring_record *record, delivery *d)
 {
-    const cano_status status = prepare(q, record, d);
-    if (status == CANO_OK) {
+    if (CANO_MUTATED(LEASE_AFTER_HEAD)) {
         move_head(q, record->next, 1);
+    }
+    const cano_status status = prepare(q, record, d);
+    if (status == CANO_OK && !CANO_MUTATED(LEASE_AFTER_HEAD)) {
+        move_head(q, record->next, 1);
+    }
+    if (status == CANO_OK && !CANO_MUTATED(HELD_AFTER_UNLOCK)) {
         hold(q, d);
     }
     return status;
@@ -141,6 +146,10 @@ static cano_status consume_record(cano_shared *q, const cano_ring_record *record
             memcpy(to, cano_ring_payload(&q->memory.ring, record->position), d->size);
         }
     } else {
+        if (CANO_MUTATED(OWNER_AFTER_HEAD)) {
+            move_head(q, record->next, 1);
+            return cano_arena_own(&q->memory.arena, d->page, d->size);
+        }
         /* the blocks are ours before head moves: dying in between leaves them reachable, and the sweep gives them back */
         const cano_status status = cano_arena_own(&q->memory.arena, d->page, d->size);
         if (status != CANO_OK) {
@@ -308,7 +317,7 @@ static bool has_items(cano_shared *q, void *context)
  * have been meant for several. */
 static void pass_on(cano_shared *q, const cano_waiting *w)
 {
-    if (w->slept) {
+    if (w->slept && !CANO_MUTATED(BARE_FLAG)) {
         cano_event_arm(&q->memory.shared->items_event);
         if (cano_shared_has_items(q)) {
             cano_event_wake(&q->memory.segment, &q->memory.shared->items_event, 1);
@@ -376,7 +385,7 @@ static void look_now_and_then(cano_shared *q)
 {
     const uint32_t calls = atomic_load_explicit(&q->calls, memory_order_relaxed) + 1; /* a lost count is no matter */
     atomic_store_explicit(&q->calls, calls, memory_order_relaxed);
-    if (calls % CALLS_PER_LOOK == 0) {
+    if (calls % CALLS_PER_LOOK == 0 && !CANO_MUTATED(NOW_DOES_NOT_LOOK)) {
         cano_repair_look(&q->memory, false);
     }
 }
@@ -413,6 +422,9 @@ static cano_status repeat(cano_shared *q, action act, void *context, int64_t dea
 
 static void remember(cano_shared *q, const delivery *d)
 {
+    if (CANO_MUTATED(HELD_AFTER_UNLOCK)) {
+        hold(q, d);
+    }
     cano_latch_close(&q->latch);
     cano_held_add(&q->held, d->entry, d->task & CANO_SERIAL_MASK, cano_thread_self());
     cano_latch_open(&q->latch);
@@ -622,6 +634,9 @@ static void keep_view(cano_shared *q, const delivery *d, const cano_item *item)
 
 static void keep_lease(cano_shared *q, const delivery *d)
 {
+    if (CANO_MUTATED(HELD_AFTER_UNLOCK)) {
+        hold(q, d);
+    }
     cano_latch_close(&q->latch);
     cano_held_add(&q->held, d->entry, d->task & CANO_SERIAL_MASK, cano_thread_self());
     q->held.nodes[d->entry].copy = d->copy;

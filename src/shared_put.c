@@ -435,16 +435,26 @@ static inline void publish_one(cano_shared *q, uint64_t tail, uint64_t at, uint6
     const cano_ring *ring = &q->memory.ring;
     const uint64_t start = cano_commit_position(tail);
     uint64_t header = cano_ring_header(CANO_RING_DATA, (uint32_t)size);
+    if (CANO_MUTATED(HEADER_FIRST) || (CANO_MUTATED(PADDING_FIRST) && at != start)) {
+        cano_ring_publish(ring, start, at != start ? cano_ring_header(CANO_RING_PAD, 0) : header);
+    }
+    if (CANO_MUTATED(TAIL_FIRST)) {
+        move_tail(q, tail, at + units, 1);
+    }
     if (size != 0) {
         memcpy(cano_ring_payload(ring, at), data, size);
     }
-    cano_ring_set(ring, at + units, 0);
+    if (!CANO_MUTATED(NO_ZERO_HEADER)) {
+        cano_ring_set(ring, at + units, 0);
+    }
     if (at != start) { /* the record is complete before the padding in front of it shows it */
         cano_ring_set(ring, at, header);
         header = cano_ring_header(CANO_RING_PAD, 0);
     }
     cano_ring_publish(ring, start, header); /* here it happens */
-    move_tail(q, tail, at + units, 1);
+    if (!CANO_MUTATED(TAIL_FIRST)) {
+        move_tail(q, tail, at + units, 1);
+    }
 }
 
 cano_status cano_shared_put_at_once(cano_queue *queue, const void *data, size_t size)

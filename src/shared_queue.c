@@ -33,6 +33,9 @@ static int64_t sleep_until(cano_shared *q, cano_waiting *w, int64_t now)
 {
     w->slice = w->slice == 0 ? FIRST_SLICE : w->slice * 3 < LONGEST_SLICE ? w->slice * 3 : LONGEST_SLICE;
     int64_t until = now + w->slice < w->deadline ? now + w->slice : w->deadline;
+    if (CANO_MUTATED(WAKE_RELIED_UPON)) {
+        return w->deadline;
+    }
     const uint64_t due = atomic_load_explicit(&q->memory.shared->next_due, memory_order_relaxed);
     if (due != 0 && (int64_t)due < until) {
         until = (int64_t)due > now ? (int64_t)due : now;
@@ -55,7 +58,8 @@ cano_status cano_shared_wait(cano_shared *q, cano_waiting *w, cano_event *event,
     if (w->deadline != 0 && !w->no_spin && spin(q, changed, context)) {
         return CANO_OK;
     }
-    if (!w->looked) { /* before the first sleep, behind every slice, and before every time-out, also of CANO_NOW */
+    const bool mutated = CANO_MUTATED(NOW_DOES_NOT_LOOK) && w->deadline == 0;
+    if (!w->looked && !mutated) { /* before the first sleep, behind every slice, and before every time-out, also of CANO_NOW */
         w->looked = true;
         if (cano_repair_look(&q->memory, false)) {
             return CANO_OK;

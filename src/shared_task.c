@@ -34,7 +34,8 @@ static cano_status claim(cano_shared *q, const cano_item *item, task *t)
     t->word = cano_ledger_load(&q->memory.ledger, entry);
     t->state = cano_task_unpack(t->word);
     const bool held = t->state.state == CANO_TASK_HELD || t->state.state == CANO_TASK_DEAD_HELD;
-    const bool same = t->state.serial == serial && t->state.slot == cano_word_slot(q->memory.me);
+    const bool serial_fits = t->state.serial == serial || CANO_MUTATED(SERIAL_IGNORED);
+    const bool same = serial_fits && t->state.slot == cano_word_slot(q->memory.me);
     return held && same ? CANO_OK : CANO_ECORRUPT; /* nobody else ends what we hold while we live */
 }
 
@@ -83,6 +84,9 @@ bool cano_shared_is_done(cano_shared *q)
         return true;
     }
     cano_ring_record record;
+    if (CANO_MUTATED(UNFINISHED_COUNTED)) {
+        return cano_commit_items(head, atomic_load(&s->tail)) == 0;
+    }
     if (cano_ring_look(&q->memory.ring, cano_commit_position(head), &record) != CANO_RING_NOTHING) {
         return false;
     }

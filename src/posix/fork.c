@@ -12,6 +12,7 @@
 #include "errors.h"
 #include "latch.h"
 #include "leases.h"
+#include "mutation.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -57,7 +58,7 @@ static void map_wiped(void)
         return;
     }
     /* Some emulators say yes to any advice: one that accepts nonsense is not believed. */
-    if (madvise(page, size, -1) == 0 || madvise(page, size, MADV_WIPEONFORK) != 0) {
+    if (!CANO_MUTATED(ATFORK_ALONE) && (madvise(page, size, -1) == 0 || madvise(page, size, MADV_WIPEONFORK) != 0)) {
         munmap(page, size);
         return;
     }
@@ -190,6 +191,10 @@ static void after_fork_in_child(void)
         for (size_t i = 0; i < ENTRIES; i++) {
             keep_or_close(&chunk->entries[i]);
         }
+    }
+    _Atomic uint32_t *word = atomic_load_explicit(&cano_os_self_word, memory_order_relaxed);
+    if (CANO_MUTATED(ATFORK_ALONE) && word != NULL) {
+        atomic_store_explicit(word, 0, memory_order_relaxed);
     }
     cano_latch_open(&latch);
     call(&run_child);

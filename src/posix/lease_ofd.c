@@ -6,6 +6,7 @@
 #include "errors.h"
 #include "leases.h"
 #include "locks.h"
+#include "mutation.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -19,7 +20,7 @@ int cano_posix_lock(cano_os_segment *segment, int64_t byte, int *descriptor)
     if (error != 0) {
         return error == ENOENT ? ENOSYS : error; /* no /proc here: not a name that is missing */
     }
-    error = cano_posix_lock_range(fresh, F_WRLCK, byte, 1);
+    error = cano_posix_lock_range(CANO_MUTATED(OWN_DESCRIPTION) ? (int)segment->handle : fresh, F_WRLCK, byte, 1);
     if (error != 0) {
         cano_os_lease_drop(fresh);
         return error;

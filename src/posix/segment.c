@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "errors.h"
 #include "locks.h"
+#include "mutation.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -223,6 +224,13 @@ cano_status cano_os_segment_publish(cano_os_segment *segment, const char *path)
     char self[40];
     snprintf(self, sizeof self, "/proc/self/fd/%d", (int)segment->handle);
     const char *from = backend->temporary != NULL ? backend->temporary : self;
+    if (CANO_MUTATED(NAME_RENAMED)) {
+        char other[CANO_OS_PATH_MAX + 8];
+        snprintf(other, sizeof other, "%s.%d", path, (int)getpid());
+        return linkat(AT_FDCWD, from, AT_FDCWD, other, AT_SYMLINK_FOLLOW) == 0 && rename(other, path) == 0
+            ? CANO_OK
+            : cano_posix_failed(errno);
+    }
     if (linkat(AT_FDCWD, from, AT_FDCWD, path, AT_SYMLINK_FOLLOW) != 0) {
         return cano_posix_failed(errno);
     }
