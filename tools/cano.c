@@ -13,7 +13,7 @@
 #include <string.h>
 
 const tool_command *const tool_commands[] = {
-    &cmd_put, &cmd_get, &cmd_peek, &cmd_shutdown, &cmd_rm, &cmd_join, &cmd_help, NULL,
+    &cmd_put, &cmd_get, &cmd_peek, &cmd_shutdown, &cmd_rm, &cmd_work, &cmd_join, &cmd_dead, &cmd_help, NULL,
 };
 
 static int complain(const char *what, const char *about)

@@ -18,6 +18,9 @@ bool host_space(const char *directory, uint64_t *free_bytes, uint64_t *total_byt
 /* The short name of a process; false: it cannot be told. */
 bool host_process_name(int64_t pid, char *name, size_t capacity);
 
+/* Processors that can be used; at least 1. */
+unsigned host_processors(void);
+
 /* Is the process stopped (Ctrl-Z, SIGSTOP, a debugger)? False also when it cannot be told. */
 bool host_is_stopped(int64_t pid);
 

@@ -39,7 +39,7 @@ bool term_raw(bool on);
 /* A key, or TERM_NOTHING after that many milliseconds or an interrupt. Also where standard input is no terminal. */
 term_key term_read_key(int milliseconds);
 
-/* From now on Ctrl-C (and a request to terminate) only counts. */
+/* From now on Ctrl-C, a request to terminate and the end of the terminal only count. */
 void term_count_interrupts(void);
 int term_interrupts(void);
 

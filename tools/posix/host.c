@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 #include <time.h>
+#include <unistd.h>
 
 int64_t host_now(void)
 {
@@ -50,6 +51,12 @@ bool host_process_name(int64_t pid, char *name, size_t capacity)
     const char *start = strchr(text, '(') + 1;
     snprintf(name, capacity, "%.*s", (int)(end - start), start);
     return true;
+}
+
+unsigned host_processors(void)
+{
+    const long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 ? (unsigned)count : 1;
 }
 
 bool host_is_stopped(int64_t pid)

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "screen.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ERASE "\r\033[K"
+#define PIECE 65536
+
+void screen_open(screen *s, apr_pool_t *pool)
+{
+    *s = (screen){ 0 };
+    apr_thread_mutex_create(&s->mutex, APR_THREAD_MUTEX_DEFAULT, pool);
+    apr_file_open_stdout(&s->files[0], pool);
+    apr_file_open_stderr(&s->files[1], pool);
+}
+
+static void erase_bar(screen *s)
+{
+    if (s->bar) {
+        apr_file_write_full(s->files[1], ERASE, sizeof ERASE - 1, NULL);
+        s->bar = false;
+    }
+}
+
+static bool write_to(screen *s, int stream, const void *bytes, size_t size)
+{
+    erase_bar(s);
+    const apr_status_t status = apr_file_write_full(s->files[stream - 1], bytes, size, NULL);
+    if (status != APR_SUCCESS && stream == 1) {
+        s->failed = status;
+    }
+    return status == APR_SUCCESS;
+}
+
+bool screen_write(screen *s, int stream, const void *bytes, size_t size)
+{
+    if (size == 0) {
+        return true;
+    }
+    apr_thread_mutex_lock(s->mutex);
+    const bool written = write_to(s, stream, bytes, size);
+    apr_thread_mutex_unlock(s->mutex);
+    return written;
+}
+
+static bool copy(screen *s, int stream, apr_file_t *file)
+{
+    char piece[PIECE];
+    apr_off_t start = 0;
+    apr_status_t status = apr_file_seek(file, APR_SET, &start);
+    bool written = status == APR_SUCCESS;
+    while (written) {
+        apr_size_t size = sizeof piece;
+        status = apr_file_read(file, piece, &size);
+        if (status != APR_SUCCESS) {
+            break;
+        }
+        written = write_to(s, stream, piece, size);
+    }
+    return written && APR_STATUS_IS_EOF(status);
+}
+
+bool screen_write_file(screen *s, int stream, apr_file_t *file)
+{
+    apr_thread_mutex_lock(s->mutex);
+    const bool written = copy(s, stream, file);
+    apr_file_trunc(file, 0);
+    apr_thread_mutex_unlock(s->mutex);
+    return written;
+}
+
+void screen_say(screen *s, const char *format, ...)
+{
+    char text[2048] = "cano work: ";
+    const size_t front = strlen(text);
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text + front, sizeof text - front - 1, format, list);
+    va_end(list);
+    strcat(text, "\n");
+    screen_write(s, 2, text, strlen(text));
+}
+
+void screen_draw_bar(screen *s, const char *line)
+{
+    apr_thread_mutex_lock(s->mutex);
+    if (line == NULL) {
+        erase_bar(s);
+    } else {
+        apr_file_write_full(s->files[1], line, strlen(line), NULL);
+        s->bar = true;
+    }
+    apr_thread_mutex_unlock(s->mutex);
+}
