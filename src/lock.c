@@ -2,8 +2,7 @@
 #include "lock.h"
 
 #define SPINS 200           /* about 2 us: as long as a holder usually needs */
-#define FIRST_SLICE 10000   /* microseconds */
-#define LONGEST_SLICE 50000 /* the dead are noticed within this */
+#define SLICE 60000 /* microseconds: the dead are noticed within this */
 
 /* A thread of ours keeps it between calls, or while it sleeps for the other of two. */
 static bool is_kept(const cano_lock *lock)
@@ -102,7 +101,7 @@ cano_status cano_lock_acquire_slow(const cano_lock *lock, int64_t deadline)
     if (spin(lock)) {
         return CANO_OK;
     }
-    for (int64_t slice = FIRST_SLICE;; slice = LONGEST_SLICE) {
+    for (;;) {
         const uint32_t seen = atomic_load_explicit(lock->word, memory_order_relaxed);
         if (seen == 0) {
             if (take_free(lock)) {
@@ -120,6 +119,6 @@ cano_status cano_lock_acquire_slow(const cano_lock *lock, int64_t deadline)
         if (now >= deadline) {
             return CANO_ETIMEOUT;
         }
-        sleep_on(lock, seen, now + slice < deadline ? now + slice : deadline);
+        sleep_on(lock, seen, now + SLICE < deadline ? now + SLICE : deadline);
     }
 }

@@ -9,7 +9,8 @@
 #define FORK_PATIENCE 1000000
 #define CLOSE_PAUSE 1000
 #define LOCK_PATIENCE 1000 /* for a ring lock, also with CANO_NOW */
-#define LOCK_SLICE 20000   /* between two looks for the dead while waiting for a ring lock */
+#define FIRST_LOOK 10000   /* while waiting for a ring lock, until the first look for the dead */
+#define LONGEST_LOOK 60000 /* and between two: fewer than 20 wakes a second */
 
 static cano_shared *all; /* open handles of this process */
 static cano_latch all_latch;
@@ -295,8 +296,8 @@ void cano_shared_refuse(cano_shared *q)
  * wait look for the dead as well, or putters alone among themselves would wait for ever. */
 static cano_status acquire_looking(cano_shared *q, const cano_lock *lock, int64_t deadline)
 {
-    for (;;) {
-        const int64_t slice = cano_os_now() + LOCK_SLICE;
+    for (int64_t look = FIRST_LOOK;; look = look * 3 < LONGEST_LOOK ? look * 3 : LONGEST_LOOK) {
+        const int64_t slice = cano_os_now() + look;
         const cano_status status = cano_lock_acquire_slow(lock, slice < deadline ? slice : deadline);
         if (status != CANO_ETIMEOUT) {
             return status;
