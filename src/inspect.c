@@ -241,23 +241,26 @@ static cano_status check_listener(const char *path)
     return status == CANO_ETIMEOUT ? CANO_OK : status; /* too many knock already */
 }
 
+static cano_status check_bell(const char *name)
+{
+    cano_os_handle ringer;
+    const cano_status status = cano_os_bell_open(name, false, &ringer);
+    if (status == CANO_OK) {
+        cano_os_bell_close(ringer, NULL);
+    }
+    return status == CANO_ENOENT ? CANO_ENOENT : CANO_OK;
+}
+
 static cano_status check_side(const place *where, side kind)
 {
-    if (where->type == APR_NOFILE) {
-        return CANO_ENOENT;
-    }
     if (kind == SIDE_BELL) {
-        cano_os_handle ringer;
-        const cano_status status = cano_os_bell_open(strchr(where->name + 1, '.') + 1, false, &ringer);
-        if (status == CANO_OK) {
-            cano_os_bell_close(ringer, NULL);
-        }
-        return status == CANO_ENOENT ? CANO_ENOENT : CANO_OK;
+        return check_bell(strchr(where->name + 1, '.') + 1);
     }
-    const bool old = apr_time_now() - where->changed > LEFT_BEHIND;
+    const bool old = where->type == APR_NOFILE || apr_time_now() - where->changed > LEFT_BEHIND;
     return old && kind != SIDE_LEASES ? CANO_ENOENT : CANO_OK; /* the leases of a queue stay as long as it does */
 }
 
+/* CANO_ENOENT: not in use, or gone. */
 static cano_status check(const place *where)
 {
     const side kind = side_of(where->name);
@@ -273,8 +276,15 @@ static cano_status check(const place *where)
 cano_status cano_inspect_check(const char *name)
 {
     place where;
-    const cano_status status = find(&where, name);
-    return status == CANO_OK ? check(&where) : status;
+    cano_status status = find(&where, name);
+    if (status == CANO_OK) {
+        status = check(&where);
+    }
+    if (status != CANO_ENOENT) {
+        return status;
+    }
+    status = find(&where, name);
+    return status != CANO_OK ? status : where.type == APR_NOFILE ? CANO_ENOENT : CANO_ECLOSED;
 }
 
 static cano_status remove_file(const char *path)

@@ -66,7 +66,8 @@ CANO_API cano_status cano_inspect_names(cano_inspect_name **names, size_t *count
  *
  * @return CANO_OK        a queue made since the machine started, also when nobody is attached; a living listener; a side file
  *                        that is in use, or of which it cannot be told
- *         CANO_ENOENT    nothing there, or left behind: by an earlier start of the machine, or by the dead
+ *         CANO_ECLOSED   left behind: by an earlier start of the machine, or by the dead
+ *         CANO_ENOENT    nothing of that name
  *         CANO_EKIND     not made by cano
  *         CANO_EVERSION  made by an incompatible version
  *         CANO_ECORRUPT  damaged

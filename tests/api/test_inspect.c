@@ -120,7 +120,7 @@ static void a_dead_listener_is_told_and_removed(void)
     hear(&s, 1);
     CU_ASSERT_EQUAL(cano_inspect_check(name), CANO_OK);
     kill_and_wait(child);
-    CU_ASSERT_EQUAL(cano_inspect_check(name), CANO_ENOENT);
+    CU_ASSERT_EQUAL(cano_inspect_check(name), CANO_ECLOSED);
     CU_ASSERT_EQUAL(cano_inspect_remove(name), CANO_OK);
     cano_inspect_name *names = NULL;
     size_t count = 0;
@@ -158,7 +158,7 @@ static void a_queue_of_an_earlier_start_is_told_and_removed(void)
     const char *name = suite_name("stale");
     cano_queue_close(make_named(name, OPTIONS(0)));
     lay(name, BOOT_OFFSET, "another start", 0);
-    CU_ASSERT_EQUAL(cano_inspect_check(name), CANO_ENOENT);
+    CU_ASSERT_EQUAL(cano_inspect_check(name), CANO_ECLOSED);
     CU_ASSERT_EQUAL(cano_inspect_remove(name), CANO_OK);
     CU_ASSERT_EQUAL(cano_queue_unlink(name), CANO_ENOENT);
 }
@@ -195,7 +195,7 @@ static void half_made_things_are_told_once_they_are_old(void)
         CU_ASSERT_EQUAL(cano_inspect_check(sides[i]), CANO_OK);
         CU_ASSERT_EQUAL(cano_inspect_remove(sides[i]), CANO_EEXIST);
         lay(sides[i], 0, "x", 120);
-        CU_ASSERT_EQUAL(cano_inspect_check(sides[i]), CANO_ENOENT);
+        CU_ASSERT_EQUAL(cano_inspect_check(sides[i]), CANO_ECLOSED);
         CU_ASSERT_EQUAL(cano_inspect_remove(sides[i]), CANO_OK);
         CU_ASSERT_EQUAL(cano_inspect_check(sides[i]), CANO_ENOENT);
     }
