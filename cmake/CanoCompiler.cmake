@@ -25,5 +25,8 @@ function(cano_compile_options target)
     if(CANO_SANITIZE)
         target_compile_options(${target} PRIVATE -fsanitize=${CANO_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
         target_link_options(${target} PRIVATE -fsanitize=${CANO_SANITIZE})
+        if(CANO_SANITIZE MATCHES "thread")
+            target_compile_definitions(${target} PRIVATE CANO_THREAD_SANITIZER) # see ring.h
+        endif()
     endif()
 endfunction()

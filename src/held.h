@@ -19,7 +19,7 @@ typedef struct cano_held_node {
 } cano_held_node;
 
 typedef struct cano_held {
-    cano_held_node *nodes; /* one per ledger entry; made at first use */
+    cano_held_node *nodes; /* one per ledger entry */
     uint32_t count;
     uint32_t oldest, newest; /* entry + 1; 0: none */
 } cano_held;

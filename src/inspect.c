@@ -545,7 +545,7 @@ static cano_inspector_participant describe(const cano_queue_memory *m, uint32_t 
                                          .generation = state.generation,
                                          .role = state.role,
                                          .dead = is_dead(m, slot, state),
-                                         .pid = (int64_t)m->roster.slots[slot].identity.a,
+                                         .pid = (int64_t)atomic_load_explicit(&m->roster.slots[slot].identity_a, memory_order_relaxed),
                                          .leases = count_leases(&m->ledger, slot) };
 }
 

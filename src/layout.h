@@ -33,7 +33,7 @@ typedef struct cano_segment_header {
 /* One participant. 64 bytes. */
 typedef struct cano_roster_slot {
     _Atomic uint64_t state;    /* see roster.h: generation 32, role 8, flags 8, status 16 */
-    cano_os_identity identity; /* of the holder of the lease: judged by the seam */
+    _Atomic uint64_t identity_a, identity_b; /* of the holder of the lease: judged by the seam */
     _Atomic uint32_t bell;     /* 1: its bell wants ringing at the next message */
     uint32_t reserved[9];
 } cano_roster_slot;

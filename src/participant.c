@@ -88,8 +88,10 @@ static void sit_down(cano_shared *q, const cano_queue_place *place)
 static cano_status attach(cano_shared *q, uint32_t role, const cano_queue_place *place)
 {
     cano_queue_place taken;
-    cano_status status = place != NULL ? check_place(&q->memory, place)
-                                       : take_place(&q->memory, role, ATTACH_PATIENCE, &taken);
+    cano_status status = q->base.joinable ? cano_held_prepare(&q->held, q->memory.ledger.count) : CANO_OK;
+    if (status == CANO_OK) {
+        status = place != NULL ? check_place(&q->memory, place) : take_place(&q->memory, role, ATTACH_PATIENCE, &taken);
+    }
     if (status == CANO_OK) {
         sit_down(q, place != NULL ? place : &taken);
     }
@@ -153,6 +155,9 @@ cano_status cano_shared_attach(cano_shared **queue, const cano_os_segment *segme
         cano_os_segment_close(q != NULL ? &q->memory.segment : &unused);
         if (place != NULL) {
             cano_os_lease_drop(place->lease);
+        }
+        if (q != NULL) {
+            cano_held_clear(&q->held);
         }
         free(q);
         return status;

@@ -47,6 +47,18 @@ cano_status cano_queue_memory_map(cano_queue_memory *m, const cano_queue_limits 
     return CANO_OK;
 }
 
+void cano_queue_memory_copy(cano_queue_memory *copy, const cano_queue_memory *m)
+{
+    memset(copy, 0, sizeof *copy);
+    copy->segment = m->segment;
+    copy->shared = m->shared;
+    copy->limits = m->limits;
+    copy->geometry = m->geometry;
+    place(copy);
+    copy->put_lock.repair = m->put_lock.repair;
+    copy->get_lock.repair = m->get_lock.repair;
+}
+
 void cano_queue_memory_init(cano_queue_memory *m)
 {
     m->shared->limits = m->limits;

@@ -32,6 +32,9 @@ typedef struct cano_queue_memory {
  * CANO_ECORRUPT: the limits in it are impossible, or do not fit its size. */
 cano_status cano_queue_memory_map(cano_queue_memory *memory, const cano_queue_limits *limits);
 
+/* The same view, to act under another word. */
+void cano_queue_memory_copy(cano_queue_memory *copy, const cano_queue_memory *memory);
+
 /* Fill a new segment: everything empty. */
 void cano_queue_memory_init(cano_queue_memory *memory);
 

@@ -296,7 +296,8 @@ static void repair_slot_by_slot(cano_queue_memory *m, const bool *dead)
 
 void cano_repair_all(cano_queue_memory *memory)
 {
-    cano_queue_memory guard = *memory; /* the same view, acting as the guard */
+    cano_queue_memory guard;
+    cano_queue_memory_copy(&guard, memory);
     cano_queue_memory_act_as(&guard, CANO_GUARD_WORD, NULL, NULL);
     bool dead[CANO_MAX_PARTICIPANTS + 1] = { false };
     bool any = false;
@@ -304,15 +305,15 @@ void cano_repair_all(cano_queue_memory *memory)
         dead[slot] = find_dead(&guard, slot, cano_word_slot(memory->me));
         any |= dead[slot];
     }
-    any |= take_over_locks(&guard); /* every lock first, whoever of the dead it names */
     if (CANO_MUTATED(SLOT_BY_SLOT)) {
         repair_slot_by_slot(&guard, dead);
         return;
     }
-    for (uint32_t slot = 1; slot <= guard.roster.count; slot++) {
+    any |= take_over_locks(&guard); /* every lock first, whoever of the dead it names */
     if (CANO_MUTATED(HINT_FIRST) && any) {
         cano_ledger_hint(&guard.ledger);
     }
+    for (uint32_t slot = 1; slot <= guard.roster.count; slot++) {
         if (dead[slot]) {
             cano_ledger_give_back_all(&guard.ledger, slot, true);
         }

@@ -17,8 +17,16 @@ void cano_roster_write(const cano_roster *roster, uint32_t slot, cano_roster_sta
 
 bool cano_roster_slot_lives(const cano_roster *roster, uint32_t slot)
 {
-    const cano_os_identity identity = roster->slots[slot].identity;
-    return cano_os_lease_alive(roster->segment, slot, &identity);
+    const cano_roster_slot *s = &roster->slots[slot];
+    const uint64_t before = atomic_load_explicit(&s->state, memory_order_acquire);
+    const cano_os_identity identity = { atomic_load_explicit(&s->identity_a, memory_order_relaxed),
+                                        atomic_load_explicit(&s->identity_b, memory_order_relaxed) };
+    if (cano_os_lease_alive(roster->segment, slot, &identity)) {
+        return true;
+    }
+    /* acquire: ordered behind the two loads by the question asked in between, which is a system call. Another holder sat down
+     * meanwhile: what was asked about may have been half of each, and says nothing */
+    return atomic_load_explicit(&s->state, memory_order_acquire) != before;
 }
 
 bool cano_roster_is_dead(const cano_roster *roster, uint32_t word)
@@ -52,7 +60,8 @@ cano_status cano_roster_take(const cano_roster *roster, uint8_t role, uint32_t *
         if (status != CANO_OK) {
             return status;
         }
-        roster->slots[slot].identity = identity;
+        atomic_store_explicit(&roster->slots[slot].identity_a, identity.a, memory_order_relaxed); /* before the state: release */
+        atomic_store_explicit(&roster->slots[slot].identity_b, identity.b, memory_order_relaxed);
         atomic_store_explicit(&roster->slots[slot].bell, 0, memory_order_relaxed);
         cano_roster_write(roster, slot, (cano_roster_state){ seen.generation + 1, role, CANO_SLOT_LIVE });
         *word = cano_word_of(slot, seen.generation + 1);

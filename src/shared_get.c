@@ -430,17 +430,6 @@ static void remember(cano_shared *q, const delivery *d)
     cano_latch_open(&q->latch);
 }
 
-static cano_status prepare_held(cano_shared *q)
-{
-    if (q->memory.ledger.count == 0 || q->held.nodes != NULL) {
-        return CANO_OK;
-    }
-    cano_latch_close(&q->latch);
-    const cano_status status = cano_held_prepare(&q->held, q->memory.ledger.count);
-    cano_latch_open(&q->latch);
-    return status;
-}
-
 /* Copy to the caller what was not copied under the lock, and let go of blocks that are ours. */
 static cano_status hand_over(cano_shared *q, const delivery *d, void *buffer)
 {
@@ -503,10 +492,7 @@ cano_status cano_shared_get(cano_shared *q, void *buffer, uint64_t capacity, uin
     one o;
     look_now_and_then(q);
     o.wish = (wish){ .buffer = buffer, .capacity = capacity };
-    cano_status status = prepare_held(q);
-    if (status == CANO_OK) {
-        status = repeat(q, act_one, &o, deadline);
-    }
+    cano_status status = repeat(q, act_one, &o, deadline);
     if (status == CANO_OK) {
         status = hand_over(q, &o.delivery, buffer);
     }
@@ -582,10 +568,7 @@ cano_status cano_shared_get_many(cano_shared *q, cano_item *items, size_t count,
 {
     look_now_and_then(q);
     many m = { .items = items, .count = count, .buffer = buffer, .capacity = capacity };
-    cano_status status = prepare_held(q);
-    if (status == CANO_OK) {
-        status = repeat(q, act_many, &m, deadline);
-    }
+    cano_status status = repeat(q, act_many, &m, deadline);
     if (status == CANO_ETOOBIG) {
         items[0].size = (size_t)m.first_size;
     }
@@ -656,10 +639,7 @@ static cano_status take_by(cano_shared *q, repeater again, action act, cano_item
     }
     one o;
     o.wish = (wish){ .as_view = true };
-    status = prepare_held(q);
-    if (status == CANO_OK) {
-        status = again(q, act, &o, deadline);
-    }
+    status = again(q, act, &o, deadline);
     if (status == CANO_OK) {
         status = show(q, &o.delivery, item);
     }

@@ -245,12 +245,12 @@ static void append(cano_ring_batch *batch, const job *j, size_t i)
 {
     if (j->pages[i] != CANO_NO_PAGE) {
         const cano_block_reference reference = { j->slices[i].size, j->pages[i], 0 };
-        memcpy(cano_ring_append(batch, CANO_RING_BLOCK, sizeof reference), &reference, sizeof reference);
+        cano_ring_write(cano_ring_append(batch, CANO_RING_BLOCK, sizeof reference), &reference, sizeof reference);
         return;
     }
     void *payload = cano_ring_append(batch, CANO_RING_DATA, (uint32_t)j->slices[i].size);
     if (j->slices[i].size != 0) {
-        memcpy(payload, j->slices[i].data, j->slices[i].size);
+        cano_ring_write(payload, j->slices[i].data, j->slices[i].size);
     }
 }
 
@@ -442,7 +442,7 @@ static inline void publish_one(cano_shared *q, uint64_t tail, uint64_t at, uint6
         move_tail(q, tail, at + units, 1);
     }
     if (size != 0) {
-        memcpy(cano_ring_payload(ring, at), data, size);
+        cano_ring_write(cano_ring_payload(ring, at), data, size);
     }
     if (!CANO_MUTATED(NO_ZERO_HEADER)) {
         cano_ring_set(ring, at + units, 0);

@@ -72,7 +72,8 @@ static void records_of_the_tables_are_pinned(void)
 {
     CU_ASSERT_EQUAL(sizeof(cano_roster_slot), 64);
     PIN(cano_roster_slot, state, 0);
-    PIN(cano_roster_slot, identity, 8);
+    PIN(cano_roster_slot, identity_a, 8);
+    PIN(cano_roster_slot, identity_b, 16);
     PIN(cano_roster_slot, bell, 24);
     CU_ASSERT_EQUAL(sizeof(cano_ledger_entry), 256);
     PIN(cano_ledger_entry, task, 0);
