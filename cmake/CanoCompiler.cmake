@@ -3,11 +3,14 @@
 include(CheckCSourceCompiles)
 check_c_source_compiles("int main(void) { __builtin_ia32_pause(); return 0; }" CANO_HAS_X86_PAUSE)
 check_c_source_compiles("int main(void) { __asm__ volatile(\"yield\"); return 0; }" CANO_HAS_ARM_YIELD)
+check_c_source_compiles("int main(void) { char line; __asm__ volatile(\"prefetchw %0\" : : \"m\"(line)); return 0; }"
+    CANO_HAS_PREFETCHW)
+check_c_source_compiles("int main(void) { char line; __builtin_prefetch(&line, 1); return 0; }" CANO_HAS_PREFETCH)
 check_c_source_compiles("int main(void) { return __builtin_thread_pointer() == 0; }" CANO_HAS_THREAD_POINTER)
 function(cano_compile_options target)
-    target_compile_definitions(${target} PRIVATE $<$<BOOL:${CANO_HAS_X86_PAUSE}>:CANO_HAS_X86_PAUSE>
-                                                 $<$<BOOL:${CANO_HAS_ARM_YIELD}>:CANO_HAS_ARM_YIELD>
-                                                 $<$<BOOL:${CANO_HAS_THREAD_POINTER}>:CANO_HAS_THREAD_POINTER>)
+    foreach(has X86_PAUSE ARM_YIELD PREFETCHW PREFETCH THREAD_POINTER)
+        target_compile_definitions(${target} PRIVATE $<$<BOOL:${CANO_HAS_${has}}>:CANO_HAS_${has}>)
+    endforeach()
     set_target_properties(${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
     if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
         target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes

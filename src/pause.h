@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pause in a spinning loop, where the build found the compiler to have one.
+ * Hints to the processor, where the build found the compiler to have them: a pause in a spinning loop, and a line of memory that
+ * is about to be written.
  */
 #ifndef CANO_PAUSE_H
 #define CANO_PAUSE_H
@@ -11,6 +12,18 @@ static inline void cano_pause(void)
     __builtin_ia32_pause();
 #elif defined(CANO_HAS_ARM_YIELD)
     __asm__ volatile("yield");
+#endif
+}
+
+/* The line comes as one's own: another core that has it gives it up before the write has to wait for that. */
+static inline void cano_expect_write(void *line)
+{
+#if defined(CANO_HAS_PREFETCHW)
+    __asm__ volatile("prefetchw %0" : : "m"(*(char *)line));
+#elif defined(CANO_HAS_PREFETCH)
+    __builtin_prefetch(line, 1);
+#else
+    (void)line;
 #endif
 }
 

@@ -16,6 +16,7 @@
 #define CANO_RING_H
 
 #include "mutation.h"
+#include "pause.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -108,6 +109,19 @@ static inline void cano_ring_write(void *payload, const void *data, size_t size)
 static inline void cano_ring_set(const cano_ring *ring, uint64_t position, uint64_t header)
 {
     atomic_store_explicit(cano_ring_word(ring, position), header, memory_order_relaxed);
+}
+
+/* Have the lines ready that the next record but a few will be written to: about 1 KiB ahead, and as many as this record has, up
+ * to 4 KiB. A writer that streams then does not wait for the reader's core to give up each line, which otherwise costs more
+ * than everything else together: unlocking waits until all that was written is there. */
+static inline void cano_ring_expect(const cano_ring *ring, uint64_t position, uint64_t units)
+{
+    enum { LINE = 8, AHEAD = 128, MOST = 512 }; /* units */
+    const uint64_t from = position + (units > AHEAD ? units : AHEAD);
+    const uint64_t to = from + (units < MOST ? units : MOST);
+    for (uint64_t unit = from; unit < to; unit += LINE) {
+        cano_expect_write((void *)cano_ring_word(ring, unit));
+    }
 }
 
 /* Make everything stored so far visible to who looks at position: the commit. Pairs with the acquire in cano_ring_look. */

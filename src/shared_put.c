@@ -441,6 +441,7 @@ static inline void publish_one(cano_shared *q, uint64_t tail, uint64_t at, uint6
     if (CANO_MUTATED(TAIL_FIRST)) {
         move_tail(q, tail, at + units, 1);
     }
+    cano_ring_expect(ring, start, units);
     if (size != 0) {
         cano_ring_write(cano_ring_payload(ring, at), data, size);
     }
