@@ -5,8 +5,8 @@
 #include <string.h>
 
 #define SLOT_KEPT (UINT64_C(4) << 20) /* bytes of the largest segment kept for the next large message */
-#define SENDS_UNHEARD 64u             /* sends to a reader that does not move before the kernel is asked for it */
-#define STREAM_SLICE INT64_C(10000)   /* microseconds of one sleep on a full stream */
+#define SENDS_UNHEARD 32u /* sends between two looks whether the reader moves; a dead one swallows less than twice that */
+#define STREAM_SLICE INT64_C(10000) /* microseconds of one sleep on a full stream */
 
 /* ---- room ---- */
 

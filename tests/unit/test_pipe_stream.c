@@ -104,6 +104,39 @@ static void announced_things_and_messages_mix(void)
     close_pipe();
 }
 
+static void write_thing(const cano_pipe_parts *parts)
+{
+    unsigned char frame[8 + sizeof parts->bytes] = { 0xff, 0xff, 0xff, 0xfe, 0, 0, 0, (unsigned char)parts->size };
+    size_t written;
+    memcpy(frame + 8, parts->bytes, parts->size);
+    CU_ASSERT_EQUAL(cano_os_stream_write(&a->streams[0], frame, 8 + parts->size, parts->handles, parts->handle_count, &written),
+                    CANO_OK);
+}
+
+/* As two threads do whose announcements and things overlap. */
+static void each_announcement_is_for_one_thing(void)
+{
+    cano_pipe *near[2];
+    cano_pipe *far[2];
+    open_pipe();
+    write_raw("\377\377\377\374\377\377\377\374", 8);
+    for (int i = 0; i < 2; i++) {
+        cano_pipe_parts parts;
+        CU_ASSERT_EQUAL_FATAL(cano_pipe_create(&near[i], &far[i], NULL), CANO_OK);
+        CU_ASSERT_EQUAL_FATAL(cano_pipe_take_apart(far[i], &parts), CANO_OK);
+        write_thing(&parts);
+        cano_pipe_moved(far[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        CU_ASSERT_EQUAL_FATAL(cano_pipe_recv_pipe(b, &far[i], CANO_NOW), CANO_OK);
+        CU_ASSERT_EQUAL(cano_pipe_send(near[i], "x", 1, CANO_NOW), CANO_OK);
+        CU_ASSERT_TRUE(hears(far[i], "x", CANO_NOW));
+        cano_pipe_close(near[i]);
+        cano_pipe_close(far[i]);
+    }
+    close_pipe();
+}
+
 static void an_announcement_is_no_message(void)
 {
     open_pipe();
@@ -187,6 +220,7 @@ int main(int argc, char **argv)
         { "a frame is what Python writes", a_frame_is_what_python_writes },
         { "a message that has begun is waited for", a_message_that_has_begun_is_waited_for },
         { "announced things and messages mix", announced_things_and_messages_mix },
+        { "each announcement is for one thing", each_announcement_is_for_one_thing },
         { "an announcement is no message", an_announcement_is_no_message },
         { "an end moves with a message whose length is known", an_end_moves_with_a_message_whose_length_is_known },
         { "an end moves with the handles of a thing that waits", an_end_moves_with_the_handles_of_a_thing_that_waits },
