@@ -13,8 +13,8 @@
 #include <string.h>
 
 const tool_command *const tool_commands[] = {
-    &cmd_put,  &cmd_get, &cmd_peek, &cmd_shutdown, &cmd_rm,     &cmd_work, &cmd_join,
-    &cmd_dead, &cmd_ls,  &cmd_stat, &cmd_who,      &cmd_doctor, &cmd_help, NULL,
+    &cmd_put, &cmd_get, &cmd_peek,   &cmd_shutdown, &cmd_rm,   &cmd_work,   &cmd_join,    &cmd_dead,  &cmd_ls,   &cmd_stat,
+    &cmd_top, &cmd_who, &cmd_doctor, &cmd_trace,    &cmd_pipe, &cmd_listen, &cmd_connect, &cmd_bench, &cmd_help, NULL,
 };
 
 static int complain(const char *what, const char *about)

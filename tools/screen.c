@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "screen.h"
 
+#include <apr_strings.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#define ERASE "\r\033[K"
+#define ERASE_REST "\033[K"
 #define PIECE 65536
 
 void screen_open(screen *s, apr_pool_t *pool)
@@ -16,18 +17,27 @@ void screen_open(screen *s, apr_pool_t *pool)
     apr_file_open_stderr(&s->files[1], pool);
 }
 
-static void erase_bar(screen *s)
+static void write_error(screen *s, const char *text)
 {
-    if (s->bar) {
-        apr_file_write_full(s->files[1], ERASE, sizeof ERASE - 1, NULL);
-        s->bar = false;
-    }
+    apr_file_write_full(s->files[1], text, strlen(text), NULL);
+}
+
+static void draw_bar(screen *s)
+{
+    char line[sizeof s->bar + 16];
+    snprintf(line, sizeof line, "\r%s%s", s->bar, ERASE_REST);
+    write_error(s, line);
 }
 
 static bool write_to(screen *s, int stream, const void *bytes, size_t size)
 {
-    erase_bar(s);
+    if (s->bar[0] != '\0') {
+        write_error(s, "\r" ERASE_REST);
+    }
     const apr_status_t status = apr_file_write_full(s->files[stream - 1], bytes, size, NULL);
+    if (s->bar[0] != '\0') {
+        draw_bar(s);
+    }
     if (status != APR_SUCCESS && stream == 1) {
         s->failed = status;
     }
@@ -86,11 +96,12 @@ void screen_say(screen *s, const char *format, ...)
 void screen_draw_bar(screen *s, const char *line)
 {
     apr_thread_mutex_lock(s->mutex);
-    if (line == NULL) {
-        erase_bar(s);
-    } else {
-        apr_file_write_full(s->files[1], line, strlen(line), NULL);
-        s->bar = true;
+    if (line != NULL) {
+        apr_cpystrn(s->bar, line, sizeof s->bar);
+        draw_bar(s);
+    } else if (s->bar[0] != '\0') {
+        s->bar[0] = '\0';
+        write_error(s, "\r" ERASE_REST);
     }
     apr_thread_mutex_unlock(s->mutex);
 }

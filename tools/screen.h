@@ -13,7 +13,7 @@
 typedef struct screen {
     apr_thread_mutex_t *mutex;
     apr_file_t *files[2]; /* standard output, error */
-    bool bar;             /* the last line is there */
+    char bar[400];        /* the last line; empty: there is none */
     apr_status_t failed;  /* standard output could not be written */
 } screen;
 
@@ -28,7 +28,7 @@ bool screen_write_file(screen *s, int stream, apr_file_t *file);
 /* "cano work: ..." on standard error. */
 void screen_say(screen *s, const char *format, ...);
 
-/* Draw the last line (from "\r" to the escape that erases the rest), or (NULL) take it away. */
+/* Draw the last line, which stays under what is printed; NULL takes it away. */
 void screen_draw_bar(screen *s, const char *line);
 
 #endif

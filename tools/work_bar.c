@@ -67,10 +67,10 @@ void work_bar_draw(work_bar *bar, work *w)
     const uint64_t all = done + info.unfinished;
     char line[320];
     if (width < 5) {
-        snprintf(line, sizeof line, "\r%.*s\033[K", columns - 1, text + 1);
+        snprintf(line, sizeof line, "%.*s", columns - 1, text + 1);
     } else {
         const int filled = all == 0 ? width : (int)((uint64_t)width * done / all);
-        snprintf(line, sizeof line, "\r[%.*s%.*s]%s\033[K", filled, "########################################", width - filled,
+        snprintf(line, sizeof line, "[%.*s%.*s]%s", filled, "########################################", width - filled,
                  "........................................", text);
     }
     screen_draw_bar(&w->screen, line);
