@@ -26,9 +26,9 @@
 #include <cano/status.h>
 #include <cano/wait.h>
 
-#define CANO_VERSION_MAJOR 0
-#define CANO_VERSION_MINOR 1
-#define CANO_VERSION_PATCH 0
+#define CANO_VERSION_MAJOR 0 /**< of the headers; cano_version() tells that of the library */
+#define CANO_VERSION_MINOR 1 /**< likewise */
+#define CANO_VERSION_PATCH 0 /**< likewise */
 
 #ifdef __cplusplus
 extern "C" {

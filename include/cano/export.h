@@ -9,6 +9,8 @@
 #ifndef CANO_EXPORT_H
 #define CANO_EXPORT_H
 
+/** @def CANO_API
+ * Marks what leaves the library. */
 #if defined(CANO_STATIC)
 #define CANO_API
 #elif defined(_WIN32) && defined(CANO_BUILD)

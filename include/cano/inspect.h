@@ -128,7 +128,7 @@ enum {
     CANO_INSPECT_DEAD_HELD = 5 /**< a dead letter in somebody's hands */
 };
 
-#define CANO_PREVIEW_MAX 64
+#define CANO_PREVIEW_MAX 64 /**< bytes of payload that cano_inspector_task shows */
 
 /** A task that was handed out and is not done. */
 typedef struct cano_inspector_task {

@@ -24,7 +24,7 @@ typedef struct cano_listener_options {
     uint32_t access; /**< CANO_ACCESS_USER (default), _GROUP, _EVERYONE: who may connect, or whom to connect to */
 } cano_listener_options;
 
-#define CANO_LISTENER_OPTIONS_INIT { sizeof(cano_listener_options), 0, 0 }
+#define CANO_LISTENER_OPTIONS_INIT { sizeof(cano_listener_options), 0, 0 } /**< the defaults */
 
 /**
  * Listen under a name. The name is free again when the listener closes or dies.

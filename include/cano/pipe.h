@@ -44,7 +44,7 @@ typedef struct cano_pipe_options {
     uint32_t reserved; /**< 0 */
 } cano_pipe_options;
 
-#define CANO_PIPE_OPTIONS_INIT { sizeof(cano_pipe_options), 0, 0 }
+#define CANO_PIPE_OPTIONS_INIT { sizeof(cano_pipe_options), 0, 0 } /**< the defaults */
 
 /**
  * Make a pipe.

@@ -69,7 +69,7 @@ typedef struct cano_queue_options {
     uint32_t reserved;         /**< 0 */
 } cano_queue_options;
 
-#define CANO_QUEUE_OPTIONS_INIT { sizeof(cano_queue_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define CANO_QUEUE_OPTIONS_INIT { sizeof(cano_queue_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 } /**< the defaults */
 
 /** A message that was taken. Filled by take, get_many and dead_get. */
 typedef struct cano_item {

@@ -48,8 +48,8 @@ enum {
  */
 typedef int64_t cano_timeout;
 
-#define CANO_FOREVER ((cano_timeout)-1)
-#define CANO_NOW ((cano_timeout)0)
+#define CANO_FOREVER ((cano_timeout)-1) /**< without limit */
+#define CANO_NOW ((cano_timeout)0)      /**< not at all */
 
 /** A handle of the operating system: a file descriptor on POSIX, a HANDLE on Windows. */
 typedef intptr_t cano_native;

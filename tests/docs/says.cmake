@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+# Run a program out of a page: exit status 0, and it says what the page says it says; lines in any order where the page says so.
+#   cmake -D PROGRAM=... -D PAGE=... -D NAME=... -P says.cmake
+cmake_policy(VERSION 3.25)
+include(${CMAKE_CURRENT_LIST_DIR}/listing.cmake)
+execute_process(COMMAND ${PROGRAM} RESULT_VARIABLE result OUTPUT_VARIABLE said ERROR_VARIABLE complained)
+string(REPLACE "\r" "" said "${said}")
+file(STRINGS ${PAGE} any_order REGEX "^<!-- ${NAME} says, in any order -->$")
+if(any_order)
+    listing(${PAGE} "${NAME} says, in any order" expected)
+    foreach(text said expected)
+        string(REPLACE "\n" ";" lines "${${text}}")
+        list(SORT lines)
+        list(JOIN lines "\n" ${text})
+    endforeach()
+else()
+    listing(${PAGE} "${NAME} says" expected)
+endif()
+if(NOT result EQUAL 0 OR NOT complained STREQUAL "" OR NOT said STREQUAL expected)
+    message(FATAL_ERROR "exit status ${result}, it said:\n${said}\ninstead of:\n${expected}\nand complained:\n${complained}")
+endif()
