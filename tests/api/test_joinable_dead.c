@@ -268,10 +268,10 @@ static void death_wakes_who_waits_for_it(void)
         cano_queue *queue = make_queue(OPTIONS(.scope = scope, .flags = CANO_JOINABLE, .max_deliveries = 1));
         put_number(queue, 1, CANO_NOW);
         get_number(queue, CANO_NOW);
+        const int64_t start = suite_now();
         suite_thread *killer = suite_thread_start(kill_later, queue);
         suite_thread *joiner = suite_thread_start(join_later, queue);
         cano_item item;
-        const int64_t start = suite_now();
         CU_ASSERT_EQUAL(cano_queue_dead_get(queue, &item, PATIENCE), CANO_OK);
         suite_thread_end(joiner);
         CU_ASSERT(elapsed(start) >= 100000 && elapsed(start) < SOON);

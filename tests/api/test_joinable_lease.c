@@ -360,8 +360,8 @@ static void putter_wakes_when_what_came_back_is_taken(void)
     put_number(queue, 1, CANO_NOW);
     get_number(queue, CANO_NOW);
     CU_ASSERT_EQUAL(cano_queue_give_back(queue, NULL, CANO_NOW), CANO_OK);
-    suite_thread *thread = suite_thread_start(get_later, queue);
     const int64_t start = suite_now();
+    suite_thread *thread = suite_thread_start(get_later, queue);
     CU_ASSERT_EQUAL(put_number(queue, 2, PATIENCE), CANO_OK);
     CU_ASSERT(elapsed(start) >= 100000);
     suite_thread_end(thread);

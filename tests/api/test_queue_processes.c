@@ -181,7 +181,7 @@ static void run_all(uint32_t flags)
     stage s = stage_of(OPTIONS(.flags = flags, .max_items = 40, .max_bytes = 200000, .max_leases = flags != 0 ? 40 : 0));
     suite_child *children[PUTTERS + GETTERS];
     for (int i = 0; i < PUTTERS; i++) {
-        char text[8];
+        char text[16];
         snprintf(text, sizeof text, "%d", i);
         children[i] = start_on(&s, "putter", text);
         children[PUTTERS + i] = start_on(&s, "getter", flags != 0 ? "joinable" : "plain");

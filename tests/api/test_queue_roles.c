@@ -162,8 +162,8 @@ static void last_close_wakes_who_sleeps_in_get(void)
 {
     cano_queue *getter;
     const char *name = make_ending(&getter);
-    suite_thread *thread = suite_thread_start(close_later, open_as(name, CANO_PUTTER));
     const int64_t start = suite_now();
+    suite_thread *thread = suite_thread_start(close_later, open_as(name, CANO_PUTTER));
     CU_ASSERT_EQUAL(status_of_get(getter, PATIENCE), CANO_ECLOSED);
     CU_ASSERT(elapsed(start) >= 100000 && elapsed(start) < SOON);
     suite_thread_end(thread);

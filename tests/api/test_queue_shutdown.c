@@ -269,7 +269,7 @@ static void shutdown_wakes_processes_that_sleep(void)
     for (int way = 0; way < WAYS; way++) {
         stage s = stage_of(OPTIONS(.max_items = 2, .max_bytes = 40000));
         void *memory;
-        char text[8];
+        char text[16];
         snprintf(text, sizeof text, "%d", way);
         prepare(s.queue, way, &memory);
         suite_child *child = start_on(&s, "sleep", text);
