@@ -1,8 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # treewc beside wc, on a tree with everything awkward in it: alone, with workers, with workers that are killed, by name.
-#   sh treewc.sh CHAOS-MILLISECONDS PROGRAM...
+#   sh treewc.sh [--tame] CHAOS-MILLISECONDS PROGRAM...
+# --tame: for programs of Windows, only what there can be in a tree there, and no signals.
 set -u
+tame=
+if [ "$1" = --tame ]; then
+    tame=yes
+    shift
+fi
 chaos=$1
 shift
 work=$(mktemp -d)
@@ -11,6 +17,7 @@ tree=$work/tree
 name=treewc-test-$$
 failures=0
 export LC_ALL=C
+[ -z "$tame" ] || set -- env LC_ALL=C.UTF-8 "$@" # Wine reads names by it
 
 failed()
 {
@@ -32,12 +39,14 @@ make_tree()
     head -c 300001 /dev/urandom >noise
     printf 'a\0b c\377d\n' >zero
     printf 'spaces\n' >"a dir/with spaces/in its name"
-    printf 'newline\n' >"a
-name"
     printf 'dash\n' >-j/--plain
     printf 'x y\n' >ünïcode/ñ
     awk 'BEGIN { for (i = 0; i < 200000; i++) print "line", i, "of a file" }' >large
-    awk 'BEGIN { for (f = 0; f < 3000; f++) { for (i = 0; i <= f % 50; i++) print f, i >"many/" f; close("many/" f) } }'
+    awk -v files="$([ "$tame" ] && echo 1500 || echo 3000)" 'BEGIN {
+        for (f = 0; f < files; f++) { for (i = 0; i <= f % 50; i++) print f, i >"many/" f; close("many/" f) } }'
+    [ -z "$tame" ] || return 0
+    printf 'newline\n' >"a
+name"
     ln -s large link
     ln -s .. loop
     ln -s nowhere dangling
@@ -80,7 +89,7 @@ counts()
     shift 2
     "$@" >"$work/out" 2>"$work/err"
     got=$?
-    [ $got -eq "$status" ] && [ "$(tail -n 1 "$work/out")" = "$total" ] || failed "$*: exit status $got, expected '$total'"
+    [ $got -eq "$status" ] && [ "$(tail -n 1 "$work/out" | tr -d '\r')" = "$total" ] || failed "$*: exit status $got, expected '$total'"
 }
 
 make_tree
@@ -101,10 +110,10 @@ while kill -0 $! 2>/dev/null; do
     "$@" --worker --queue "$name" 2>/dev/null || true # not there yet, or not any more
 done
 wait $!
-[ "$(tail -n 1 "$work/out")" = "$total" ] || failed "with a helper"
+[ "$(tail -n 1 "$work/out" | tr -d '\r')" = "$total" ] || failed "with a helper"
 
 # Killed at some moment, it leaves nobody behind: cat ends when the last worker has let go of the pipe.
-for moment in 0.01 0.05 0.1; do
+for moment in $([ "$tame" ] || echo 0.01 0.05 0.1); do
     { "$@" -j2 tree 2>&1 >/dev/null & sleep $moment; kill -9 $!; } 2>/dev/null | cat >/dev/null
 done
 
@@ -118,13 +127,15 @@ counts 2 "" "$@" --queue a/b tree
 mkdir nothing
 counts 0 "0 0 0 total" "$@" nothing
 
-make_too_deep
-cd "$work" || exit 2
-total=$(expected)
-counts 1 "$total" "$@" --plain tree
-skipped=$(grep 'could not be read' "$work/err")
-counts 1 "$total" "$@" "--chaos=$chaos" tree
-[ -n "$skipped" ] && grep -q "$skipped" "$work/err" || failed "expected '$skipped'"
+if [ -z "$tame" ]; then
+    make_too_deep
+    cd "$work" || exit 2
+    total=$(expected)
+    counts 1 "$total" "$@" --plain tree
+    skipped=$(grep 'could not be read' "$work/err")
+    counts 1 "$total" "$@" "--chaos=$chaos" tree
+    [ -n "$skipped" ] && grep -q "$skipped" "$work/err" || failed "expected '$skipped'"
+fi
 
 [ $failures -eq 0 ] && echo "every total is wc's: $total"
 exit $failures
