@@ -108,14 +108,28 @@ static void settle_never_put(operation_act *a, bool died)
 
 /* ---- getting ---- */
 
+/* It may be one that the survivor has named since. 0: torn. */
+static int id_of(const operation_act *a, const void *data, size_t size)
+{
+    const uint64_t id = size == 0 ? (uint64_t)scene_id_of(a->scene, data, size) : message_check(data, size);
+    return id < SCENE_IDS ? (int)id : 0;
+}
+
 static void tell_held(operation_act *a, const cano_item *item)
 {
-    a->report->held[a->report->held_count++] = scene_id_of(a->scene, item->data, item->size);
+    a->report->held[a->report->held_count++] = id_of(a, item->data, item->size);
 }
 
 static void tell_got(operation_act *a, const void *data, size_t size)
 {
-    a->report->got[a->report->got_count++] = scene_id_of(a->scene, data, size);
+    a->report->got[a->report->got_count++] = id_of(a, data, size);
+}
+
+static void check_told(operation_act *a, int id)
+{
+    if (id == 0 || id > a->scene->next_id) {
+        scene_fail(a->scene, "the victim got a torn message");
+    }
 }
 
 static cano_status prepare_take(operation_act *a)
@@ -198,6 +212,7 @@ void operation_prepared(operation_act *a)
     scene *s = a->scene;
     for (int i = 0; i < a->report->held_count; i++) {
         const int id = a->report->held[i];
+        check_told(a, id);
         if (!s->joinable) {
             s->fates[id] = NEVER;
             leave_order(s, id);
@@ -227,6 +242,9 @@ static void may_be_gone(scene *s)
 static void settle_got(operation_act *a, bool died, int most)
 {
     scene *s = a->scene;
+    for (int i = 0; i < a->report->got_count; i++) {
+        check_told(a, a->report->got[i]);
+    }
     if (s->joinable) {
         return;
     }
@@ -265,7 +283,7 @@ static cano_status prepare_get(operation_act *a)
     size_t size;
     const cano_status status = cano_queue_get(a->queue, data, sizeof data, &size, CANO_NOW);
     if (status == CANO_OK) {
-        a->report->held[a->report->held_count++] = scene_id_of(a->scene, data, size);
+        a->report->held[a->report->held_count++] = id_of(a, data, size);
     }
     return status;
 }
@@ -381,7 +399,7 @@ static cano_status run_locked(operation_act *a)
 static void settle_locked(operation_act *a, bool died)
 {
     scene *s = a->scene;
-    s->may_take_own = s->order_count == 0 || s->state == FULL;
+    s->may_take_own = s->order_count == 0 || s->state == FULL || s->has_gone_on;
     for (int i = 0; i < 2 && !died; i++) {
         settle_one_put(s, a->ids[i], a->report->result == CANO_OK ? a->report->puts[i] : CANO_ETIMEOUT);
     }
@@ -423,7 +441,7 @@ static void settle_shutdown_at_once(operation_act *a, bool died)
     settle_shutdown(a, died);
     s->at_once = true;
     for (int id = 1; id <= s->next_id; id++) {
-        if (is_survivors(s, id) || (id == s->dead_letter && !s->may_be_revived) || s->fates[id] == NEVER) {
+        if (is_survivors(s, id) || (id == s->dead_letter && !s->may_be_revived) || s->fates[id] == NEVER || s->got[id] != 0) {
             continue;
         }
         if (died && s->fates[id] == MUST && !s->loose[id]) {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define DELAY 3000 /* microseconds a delayed task waits */
@@ -249,7 +250,7 @@ static void note(scene *s, const cano_item *item)
     if (s->joinable && s->deliveries[id] != 0 && (int)item->deliveries < s->deliveries[id]) {
         scene_fail(s, "message %d: delivery %u, expected %d at least", id, item->deliveries, s->deliveries[id]);
     }
-    if (s->joinable && !s->loose[id] && (int)item->deliveries > 1 + s->deaths + (s->state == ORPHANS)) {
+    if (s->joinable && !s->loose[id] && (int)item->deliveries > 1 + s->deaths + (s->state == ORPHANS) + s->has_gone_on) {
         scene_fail(s, "message %d: delivery %u after %d deaths", id, item->deliveries, s->deaths);
     }
 }
@@ -309,6 +310,84 @@ static void drain_dead_letters(scene *s)
     }
 }
 
+/* ---- beside a victim that is stopped ---- */
+
+static void put_meanwhile(scene *s)
+{
+    if (s->ends || s->next_id + 1 >= SCENE_IDS) {
+        return;
+    }
+    const int id = scene_new_id(s, SCENE_SMALL, NEVER, 0);
+    const cano_status status = scene_put(s, s->queue, id, CANO_NOW);
+    s->fates[id] = status == CANO_OK ? MUST : NEVER;
+    if (status != CANO_OK && status != CANO_ETIMEOUT && status != CANO_ECLOSED) {
+        scene_fail(s, "put meanwhile: %s", cano_strerror(status));
+    }
+}
+
+static void take_meanwhile(scene *s)
+{
+    cano_item item;
+    const cano_status status = cano_queue_take(s->queue, &item, CANO_NOW);
+    if (status == CANO_OK) {
+        note(s, &item);
+        finish(s, &item);
+    } else if (status != CANO_ETIMEOUT && status != CANO_ECLOSED && status != CANO_ELIMIT) {
+        scene_fail(s, "get meanwhile: %s", cano_strerror(status));
+    }
+}
+
+static void sweep_meanwhile(const scene *s)
+{
+    const cano_queue_memory *m = &((cano_shared *)(void *)s->queue)->memory;
+    atomic_store(&m->shared->need_sweep, 1);
+    scene_look_by(s->queue);
+}
+
+/* A newcomer would wait for who is stopped under the guard. */
+static bool is_guarded(const scene *s)
+{
+    cano_queue_memory *m = &((cano_shared *)(void *)s->queue)->memory;
+    if (cano_repair_guard(m, 0) != CANO_OK) {
+        return true;
+    }
+    cano_repair_leave(m);
+    return false;
+}
+
+/* On a joinable queue what it had comes back; on a plain one it takes nothing. */
+static void die_meanwhile(scene *s)
+{
+    if (is_guarded(s)) {
+        return;
+    }
+    const pid_t child = fork();
+    if (child == 0) {
+        cano_item item;
+        size_t size;
+        if (s->joinable) {
+            cano_queue_take(s->queue, &item, CANO_NOW);
+        } else {
+            cano_queue_qsize(s->queue, &size);
+        }
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    s->deaths++;
+    scene_look_by(s->queue);
+}
+
+void scene_go_on(scene *s)
+{
+    s->has_gone_on = true;
+    sweep_meanwhile(s);
+    put_meanwhile(s);
+    take_meanwhile(s);
+    die_meanwhile(s);
+    take_meanwhile(s);
+    sweep_meanwhile(s);
+}
+
 /* ---- the first call after the death ---- */
 
 static bool is_held(const scene *s, int id)
@@ -326,7 +405,7 @@ static void first_get(scene *s)
     cano_item item;
     bool sure = false;
     for (int id = 1; id <= s->next_id; id++) {
-        sure |= s->fates[id] == MUST && !s->loose[id] && !is_held(s, id) && !s->may_be_shut;
+        sure |= s->fates[id] == MUST && s->got[id] == 0 && !s->loose[id] && !is_held(s, id) && !s->may_be_shut;
     }
     const cano_status status = cano_queue_take(s->queue, &item, sure ? CANO_FOREVER : CANO_NOW);
     if (status == CANO_OK) {
@@ -366,7 +445,7 @@ static void first_join(scene *s)
     }
     bool unfinished = false;
     for (int id = 1; id <= s->next_id; id++) {
-        unfinished |= s->fates[id] == MUST && id != s->dead_letter;
+        unfinished |= s->fates[id] == MUST && s->got[id] == 0 && id != s->dead_letter;
     }
     const cano_status status = cano_queue_join(s->queue, CANO_NOW);
     if (unfinished && !s->at_once && status != CANO_ETIMEOUT) {
@@ -463,7 +542,7 @@ static void check_groups(scene *s)
 static void check_order(scene *s)
 {
     int last = 0;
-    for (int i = 0; i < s->seen_count && i < SCENE_IDS * 4; i++) {
+    for (int i = 0; i < s->seen_count && i < SCENE_IDS * 4 && !s->has_gone_on; i++) {
         const int id = s->seen[i];
         if (!s->loose[id] && id < last) {
             scene_fail(s, "out of order: message %d behind %d", id, last);

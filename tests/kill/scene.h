@@ -81,6 +81,7 @@ typedef struct scene {
     int deaths;
     int dead_letter; /* that message is one; 0: none is */
     bool may_be_revived;
+    bool has_gone_on;  /* while the victim was stopped: what comes before what is open */
     bool may_take_own; /* the victim may have taken a message it had put itself */
     bool may_not_end;  /* the victim may have died before it was a putter */
     bool may_be_shut;  /* the victim was about to shut down */
@@ -107,6 +108,9 @@ cano_status scene_put(const scene *s, cano_queue *queue, int id, cano_timeout ti
 
 /* Which message is this? 0: none of ours, or torn. */
 int scene_id_of(const scene *s, const void *data, size_t size);
+
+/* While a victim is stopped in the middle of something: the survivor puts, gets, sweeps; somebody else dies. */
+void scene_go_on(scene *s);
 
 /* A survivor tells whether all is as it must be: s->failure. Closes, and unlinks. */
 void scene_check(scene *s, scene_first first);

@@ -3,12 +3,13 @@
  * Every store: an operation in a state of the queue, killed at its first point, its second, its third, until it comes to its end
  * alive; each time on a fresh queue, and each time a survivor tells whether all is as it must be (scene.h).
  *
- *     stores [--quick] [--doubles N] [--operation TEXT] [--state TEXT] [--seed N] [--list]
+ *     stores [--quick] [--stop] [--no-deaths] [--no-stalls] [--doubles N] [--seed N] [--operation TEXT] [--state TEXT]
  *     stores --repeat OPERATION STATE plain|joinable nameless|named POINT FIRST [SECOND POINT]
  *
- * Single deaths: all operations x all states x all points, named and nameless. Double deaths: a second process does something
- * that puts right what the first one left, and is killed in it; the first survivor comes then. There are too many pairs for a
- * run, so N of them are drawn (--doubles 0: none).
+ * Deaths: all operations x all states x all points, named and nameless. Deaths of two: a second process does something that puts
+ * right what the first one left, and is killed in it; the survivor comes then. There are too many pairs for a run, so N of them
+ * are drawn. Stalls: the process is not killed but stopped at each point, while others put, get, sweep and die, and goes on:
+ * nobody may have taken anything from it. --stop: end at the first failure.
  *
  * Printed: a line for each operation, the sums, and every failure with what repeats it. Exit status 0: no failure.
  */
@@ -32,6 +33,7 @@ typedef struct totals {
     uint64_t points; /* distinct ones */
     uint64_t deaths;
     uint64_t doubles; /* of these trials, two died in so many */
+    uint64_t stalls;
     uint64_t failures;
     int64_t longest; /* recovery, in microseconds */
 } totals;
@@ -44,12 +46,17 @@ typedef struct trial {
     const operation *second; /* NULL: nobody else dies */
     uint64_t second_point;
     scene_first first;
+    bool stalls; /* the victim is not killed but stopped, and goes on when others have */
 } trial;
 
 static totals total;
 static trial now; /* for the alarm */
 static trial longest;
-static bool quick;
+static struct {
+    bool quick, stop, no_deaths, no_stalls;
+    uint64_t doubles, seed;
+    const char *operation, *state;
+} options = { .doubles = 20000, .seed = 1 };
 
 static void describe(FILE *to, const trial *t, const char *what)
 {
@@ -58,7 +65,7 @@ static void describe(FILE *to, const trial *t, const char *what)
     if (t->second != NULL) {
         fprintf(to, ", then %s, point %llu", t->second->name, (unsigned long long)t->second_point);
     }
-    fprintf(to, ", first %s: %s\n", scene_first_names[t->first], what);
+    fprintf(to, "%s, first %s: %s\n", t->stalls ? ", stalled" : "", scene_first_names[t->first], what);
 }
 
 static void on_alarm(int signal)
@@ -123,8 +130,14 @@ static outcome run(const trial *t)
         victim_plan(&second, t->second, &s);
         victim_start(&second, t->second_point, true);
     }
+    v.stalls = t->stalls;
     victim_start(&v, t->point, false);
-    bool died = victim_end(&v);
+    const bool stalled = t->stalls && victim_stalls(&v);
+    if (stalled) {
+        scene_go_on(&s);
+        kill(v.pid, SIGCONT);
+    }
+    bool died = victim_end(&v) || stalled;
     const bool prepared = v.act.report->prepared == CANO_OK;
     if (t->second != NULL) {
         victim_go(&second);
@@ -133,7 +146,8 @@ static outcome run(const trial *t)
         died = died && both;
     }
     judge(t, &s);
-    total.deaths += died;
+    total.deaths += died && !stalled;
+    total.stalls += stalled;
     return !prepared ? NO_SUCH : died ? DIED : SURVIVED;
 }
 
@@ -153,32 +167,56 @@ static uint64_t run_row(trial t, int rotation)
     return t.point;
 }
 
-/* The points of a row do not depend on who comes first afterwards: rotated within a row, and over several passes complete. */
-static void run_singles(const operation *o, const char *state, int number)
+static bool is_enough(void)
 {
+    return options.stop && total.failures != 0;
+}
+
+static bool is_wanted(const char *name, const char *text)
+{
+    return text == NULL || strstr(name, text) != NULL;
+}
+
+/* The points of a row do not depend on who comes first afterwards: rotated within a row, and over several passes complete. */
+static uint64_t run_kind(trial t, int number, int kind)
+{
+    uint64_t found = 0;
+    for (int pass = 0; pass < (options.quick || t.stalls ? 1 : FIRSTS) && !is_enough(); pass++) {
+        found = run_row(t, number + kind + pass);
+    }
+    return found;
+}
+
+static void run_singles(const operation *o, bool stalls)
+{
+    const int number = (int)(o - operations);
     const uint64_t failures = total.failures;
     uint64_t points = 0;
-    uint64_t rows = 0;
-    for (int kind = 0; kind < 4 * STATES; kind++) {
-        const trial t = {
-            .operation = o, .state = (scene_state)(kind / 4), .named = (kind & 2) != 0, .joinable = (kind & 1) != 0
-        };
-        if (state != NULL && strstr(scene_state_names[t.state], state) == NULL) {
-            continue;
+    for (int kind = 0; kind < 4 * STATES && !is_enough(); kind++) {
+        trial t = { .operation = o, .state = (scene_state)(kind / 4), .stalls = stalls };
+        t.joinable = (kind & 1) != 0;
+        t.named = (kind & 2) != 0;
+        if (is_wanted(scene_state_names[t.state], options.state)) {
+            const uint64_t found = run_kind(t, number, kind);
+            points_of[number][kind_of(&t)] = found;
+            points += found;
+            total.rows += found != 0;
         }
-        uint64_t found = 0;
-        for (int pass = 0; pass < (quick ? 1 : FIRSTS); pass++) {
-            found = run_row(t, number + kind + pass);
-        }
-        points_of[number][kind_of(&t)] = found;
-        points += found;
-        rows += found != 0;
     }
-    total.points += points;
-    total.rows += rows;
-    printf("%-32s %4llu rows %7llu points %4llu failures\n", o->name, (unsigned long long)rows, (unsigned long long)points,
+    total.points += stalls ? 0 : points;
+    printf("%-7s%-32s %7llu points %4llu failures\n", stalls ? "stalls" : "deaths", o->name, (unsigned long long)points,
            (unsigned long long)(total.failures - failures));
     fflush(stdout);
+}
+
+static void run_all(bool stalls)
+{
+    for (int i = 0; i < operation_count && !is_enough(); i++) {
+        const bool can = !stalls || operations[i].run != operation_forks; /* the child would be stopped as well */
+        if (can && is_wanted(operations[i].name, options.operation)) {
+            run_singles(&operations[i], stalls);
+        }
+    }
 }
 
 /* ---- double deaths ---- */
@@ -217,26 +255,19 @@ static bool draw(uint64_t *random, trial *t)
 static void run_doubles(uint64_t count, uint64_t random)
 {
     const uint64_t failures = total.failures;
-    uint64_t tried = 0;
-    while (tried < count) {
+    for (uint64_t tried = 0; tried < count && !is_enough();) {
         trial t;
         if (draw(&random, &t)) {
             total.doubles += run(&t) == DIED;
             tried++;
         }
     }
-    printf("%-32s %llu tried, two died in %llu, %llu failures\n", "double deaths", (unsigned long long)tried,
-           (unsigned long long)total.doubles, (unsigned long long)(total.failures - failures));
+    printf("%-39s %7llu        %4llu failures\n", "deaths of two", (unsigned long long)total.doubles,
+           (unsigned long long)(total.failures - failures));
+    fflush(stdout);
 }
 
 /* ---- */
-
-static void list(void)
-{
-    for (int i = 0; i < operation_count; i++) {
-        printf("%s\n", operations[i].name);
-    }
-}
 
 static const operation *operation_named(const char *name)
 {
@@ -284,47 +315,81 @@ static int repeat(int argc, char **argv)
     return total.failures != 0;
 }
 
+static bool read_flag(const char *text)
+{
+    const struct {
+        const char *text;
+        bool *flag;
+    } flags[] = { { "--quick", &options.quick },
+                  { "--stop", &options.stop },
+                  { "--no-deaths", &options.no_deaths },
+                  { "--no-stalls", &options.no_stalls } };
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        if (strcmp(text, flags[i].text) == 0) {
+            *flags[i].flag = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_value(const char *text, const char *value)
+{
+    if (strcmp(text, "--operation") == 0) {
+        options.operation = value;
+    } else if (strcmp(text, "--state") == 0) {
+        options.state = value;
+    } else if (strcmp(text, "--doubles") == 0) {
+        options.doubles = strtoull(value, NULL, 10);
+    } else if (strcmp(text, "--seed") == 0) {
+        options.seed = strtoull(value, NULL, 10);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static bool read_options(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (!read_flag(argv[i]) && (i + 1 == argc || !read_value(argv[i], argv[i + 1]))) {
+            return false;
+        }
+        i += !read_flag(argv[i]);
+    }
+    return true;
+}
+
+static void print(void)
+{
+#define N(x) ((unsigned long long)(x))
+    printf("stores: %llu rows, %llu points, %llu deaths, %llu of two, %llu stalls, %llu failures, longest recovery %.1f ms\n",
+           N(total.rows), N(total.points), N(total.deaths), N(total.doubles), N(total.stalls), N(total.failures),
+           (double)total.longest / 1000);
+    if (longest.operation != NULL) {
+        describe(stdout, &longest, "longest recovery");
+    }
+}
+
 int main(int argc, char **argv)
 {
-    const char *name = NULL;
-    const char *state = NULL;
-    uint64_t doubles = UINT64_MAX;
-    uint64_t seed = 1;
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     signal(SIGALRM, on_alarm);
     if (argc > 1 && strcmp(argv[1], "--repeat") == 0) {
         return repeat(argc - 2, argv + 2);
     }
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--quick") == 0) {
-            quick = true;
-        } else if (strcmp(argv[i], "--list") == 0) {
-            list();
-            return 0;
-        } else if (i + 1 < argc && strcmp(argv[i], "--operation") == 0) {
-            name = argv[++i];
-        } else if (i + 1 < argc && strcmp(argv[i], "--state") == 0) {
-            state = argv[++i];
-        } else if (i + 1 < argc && strcmp(argv[i], "--doubles") == 0) {
-            doubles = strtoull(argv[++i], NULL, 10);
-        } else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) {
-            seed = strtoull(argv[++i], NULL, 10);
-        } else {
-            fprintf(stderr, "stores [--quick] [--doubles N] [--operation TEXT] [--state TEXT] [--seed N] [--list]\n");
-            return 2;
-        }
+    if (!read_options(argc, argv)) {
+        fprintf(stderr, "stores [--quick] [--stop] [--no-deaths] [--no-stalls] [--doubles N] [--seed N] [--operation TEXT] "
+                        "[--state TEXT]\n");
+        return 2;
     }
-    for (int i = 0; i < operation_count; i++) {
-        if (name == NULL || strstr(operations[i].name, name) != NULL) {
-            run_singles(&operations[i], state, i);
-        }
+    if (!options.no_deaths) {
+        run_all(false);
     }
-    run_doubles(doubles != UINT64_MAX ? doubles : quick ? 20000 : 150000, seed);
-    printf("stores: %llu rows, %llu points, %llu deaths, %llu double, %llu failures, longest recovery %.1f ms\n",
-           (unsigned long long)total.rows, (unsigned long long)total.points, (unsigned long long)total.deaths,
-           (unsigned long long)total.doubles, (unsigned long long)total.failures, (double)total.longest / 1000);
-    if (longest.operation != NULL) {
-        describe(stdout, &longest, "longest recovery");
+    run_doubles(options.doubles, options.seed);
+    if (!options.no_stalls) {
+        run_all(true);
     }
+    print();
     return total.failures != 0 ? 1 : 0;
 }

@@ -46,6 +46,11 @@ static void prepare(victim *v)
     v->act.report->is_ready = true;
 }
 
+static void stop_oneself(void)
+{
+    raise(SIGSTOP);
+}
+
 static _Noreturn void live(victim *v, uint64_t point, int ready, int turn)
 {
     char byte = 0;
@@ -56,6 +61,7 @@ static _Noreturn void live(victim *v, uint64_t point, int ready, int turn)
         _exit(1);
     }
     if (report->prepared == CANO_OK) {
+        points_instead(v->stalls ? stop_oneself : NULL);
         points_arm(point);
         report->result = v->operation->run(&v->act);
         report->points = points_passed();
@@ -106,6 +112,12 @@ void victim_go(victim *v)
         }
         close(v->turn);
     }
+}
+
+bool victim_stalls(const victim *v)
+{
+    siginfo_t info;
+    return waitid(P_PID, (id_t)v->pid, &info, WSTOPPED | WEXITED | WNOWAIT) == 0 && info.si_code == CLD_STOPPED;
 }
 
 static bool settle(victim *v, int status)
