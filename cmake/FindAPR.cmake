@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# Finds the Apache Portable Runtime 1.x: APR::APR. vcpkg's package first, then pkg-config, then plain search (APR_ROOT).
+# Finds the Apache Portable Runtime 1.x: APR::APR. vcpkg's package first, or Conan's, then pkg-config, then plain search (APR_ROOT).
 find_package(apr CONFIG QUIET)
 if(TARGET apr::apr-1)
     set(APR_LIBRARY apr::apr-1)
 elseif(TARGET apr::libapr-1)
     set(APR_LIBRARY apr::libapr-1)
+elseif(TARGET apr::apr)
+    set(APR_LIBRARY apr::apr)
 else()
     find_package(PkgConfig QUIET)
     if(PKG_CONFIG_FOUND)
