@@ -524,6 +524,7 @@ static void queue_of_a_stranger_is_refused_unless_access_allows_it(void)
     CU_ASSERT_EQUAL(cano_queue_open(&queue, "q", &OPTIONS(.access = CANO_ACCESS_EVERYONE)), CANO_OK);
     CU_ASSERT_EQUAL(put_number(queue, 1, CANO_NOW), CANO_OK);
     cano_queue_close(queue);
+    CU_ASSERT_EQUAL(chown(path, geteuid(), getegid()), 0);
     unlink_name("q");
     leave_directory(&directory);
 }
