@@ -13,8 +13,8 @@ function(cano_compile_options target)
     endforeach()
     set_target_properties(${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
     if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
-        target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes
-            -Wconversion -Wno-sign-conversion -Wvla)
+        target_compile_options(${target} PRIVATE $<IF:$<BOOL:${MSVC}>,-W4,-Wall> # of clang-cl, -Wall is everything
+            -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wno-sign-conversion -Wvla)
         if(CANO_WARNINGS_AS_ERRORS)
             target_compile_options(${target} PRIVATE -Werror)
         endif()
