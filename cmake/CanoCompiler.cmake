@@ -15,6 +15,9 @@ function(cano_compile_options target)
     if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
         target_compile_options(${target} PRIVATE $<IF:$<BOOL:${MSVC}>,-W4,-Wall> # of clang-cl, -Wall is everything
             -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wno-sign-conversion -Wvla)
+        if(CMAKE_SIZEOF_VOID_P EQUAL 4) # sizes in shared memory have 64 bits, and are bounded by a mapping of ours
+            target_compile_options(${target} PRIVATE -Wno-conversion)
+        endif()
         if(CANO_WARNINGS_AS_ERRORS)
             target_compile_options(${target} PRIVATE -Werror)
         endif()

@@ -10,8 +10,11 @@
 
 #include "os.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdint.h>
+
+static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "what needs a lock is not atomic between processes");
 
 #define CANO_LAYOUT 1u
 #define CANO_MAGIC UINT64_C(0x31676553006f6e61) /* "ano\0Seg1", little endian: another byte order reads another number */

@@ -493,7 +493,7 @@ static void look(void)
         return;
     }
     if (is_ours(table)) {
-        heir.entries = calloc(table->count, sizeof *heir.entries);
+        heir.entries = calloc((size_t)table->count, sizeof *heir.entries);
         heir.count = heir.entries == NULL ? 0 : (size_t)table->count;
         memcpy(heir.entries, table->entries, heir.count * sizeof *heir.entries);
         table->heir = 0; /* once */

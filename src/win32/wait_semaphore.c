@@ -11,6 +11,7 @@
 #include "paths.h"
 #include "segments.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 #define LOOK 100 /* milliseconds */
