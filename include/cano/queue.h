@@ -64,7 +64,9 @@ typedef struct cano_queue_options {
     uint64_t max_bytes;        /**< bytes of payload it holds; also the largest message (524 288): max_items messages of
                                     max_bytes / max_items always fit */
     uint32_t max_participants; /**< handles open at one time, up to 1023 (64) */
-    uint32_t max_leases;       /**< tasks handed out and not yet done, dead letters included, up to 1 048 576 (256) */
+    uint32_t max_leases;       /**< tasks handed out and not yet done, dead letters included, up to 1 048 576 (256);
+                                    shared memory is set aside for as many messages of max_bytes / max_items. Only with
+                                    CANO_JOINABLE, likewise max_deliveries */
     uint32_t max_deliveries;   /**< a task delivered that often that comes back once more is a dead letter; 0: no limit (0) */
     uint32_t reserved;         /**< 0 */
 } cano_queue_options;
