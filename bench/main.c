@@ -169,6 +169,17 @@ static void flows(const settings *s, const char *test, unsigned with, unsigned w
     }
 }
 
+static bool wants_size(const settings *s, size_t size)
+{
+    for (size_t i = 0; i < s->sizes_count; i++) {
+        if (s->sizes[i] == size) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Only 64 B and 1 KiB, as far as they are wanted. */
 static void many(const settings *s)
 {
     static const unsigned shapes[][2] = { { 4, 1 }, { 1, 4 }, { 4, 4 } };
@@ -176,7 +187,7 @@ static void many(const settings *s)
     const size_t count = choose(s, BENCH_MANY, BENCH_IN_PLACE | BENCH_EXTRA, peers);
     for (size_t i = 0; i < 3; i++) {
         for (size_t size = 64; size <= 1024; size *= 16) {
-            for (int sleep = 1; sleep >= 0; sleep--) {
+            for (int sleep = 1; sleep >= 0 && wants_size(s, size); sleep--) {
                 size_t part_count;
                 split(peers, count, sleep, part, &part_count);
                 bench_flow("many", part, part_count, shapes[i][0], shapes[i][1], size, sleep);

@@ -6,9 +6,10 @@ check_c_source_compiles("int main(void) { __asm__ volatile(\"yield\"); return 0;
 check_c_source_compiles("int main(void) { char line; __asm__ volatile(\"prefetchw %0\" : : \"m\"(line)); return 0; }"
     CANO_HAS_PREFETCHW)
 check_c_source_compiles("int main(void) { char line; __builtin_prefetch(&line, 1); return 0; }" CANO_HAS_PREFETCH)
+check_c_source_compiles("__attribute__((cold, noinline)) int main(void) { return 0; }" CANO_HAS_COLD)
 check_c_source_compiles("int main(void) { return __builtin_thread_pointer() == 0; }" CANO_HAS_THREAD_POINTER)
 function(cano_compile_options target)
-    foreach(has X86_PAUSE ARM_YIELD PREFETCHW PREFETCH THREAD_POINTER)
+    foreach(has X86_PAUSE ARM_YIELD PREFETCHW PREFETCH COLD THREAD_POINTER)
         target_compile_definitions(${target} PRIVATE $<$<BOOL:${CANO_HAS_${has}}>:CANO_HAS_${has}>)
     endforeach()
     set_target_properties(${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)

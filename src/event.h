@@ -14,6 +14,7 @@
 #define CANO_EVENT_H
 
 #include "os.h"
+#include "pause.h"
 
 typedef _Atomic uint32_t cano_event;
 
@@ -34,7 +35,7 @@ static inline bool cano_event_is_armed(cano_event *event)
 }
 
 /* Wake count sleepers if there may be any. */
-void cano_event_wake_slow(cano_os_segment *segment, cano_event *event, uint32_t count);
+CANO_SELDOM void cano_event_wake_slow(cano_os_segment *segment, cano_event *event, uint32_t count);
 
 static inline void cano_event_wake(cano_os_segment *segment, cano_event *event, uint32_t count)
 {

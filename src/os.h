@@ -12,6 +12,8 @@
 #ifndef CANO_OS_H
 #define CANO_OS_H
 
+#include "pause.h"
+
 #include <cano/status.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -62,7 +64,7 @@ int64_t cano_os_now(void);
 
 /* Where the seam keeps the number below, once it was asked for; NULL, or 0 in it: ask. For cano_os_self alone. */
 extern _Atomic(_Atomic uint32_t *) cano_os_self_word;
-uint32_t cano_os_self_asked(void);
+CANO_SELDOM uint32_t cano_os_self_asked(void);
 
 /* A number of this process that is another one in a forked child; cheap (two loads on Linux). Never 0. */
 static inline uint32_t cano_os_self(void)
@@ -113,7 +115,7 @@ void cano_os_segment_close(cano_os_segment *);
 cano_status cano_os_wait(cano_os_segment *, _Atomic uint32_t *word, uint32_t expected, int64_t deadline);
 
 /* Wake count (1 or UINT32_MAX) of those who sleep on word; one system call; nobody there is fine. */
-void cano_os_wake(cano_os_segment *, _Atomic uint32_t *word, uint32_t count);
+CANO_SELDOM void cano_os_wake(cano_os_segment *, _Atomic uint32_t *word, uint32_t count);
 
 /* ---- bell: a thing an event loop can watch, owned by one participant, rung by any who know its name ---- */
 

@@ -119,12 +119,12 @@ static void strike_out(cano_shared *q)
     cano_latch_open(&all_latch);
 }
 
-/* Who puts and gets must be asked about where only one may. */
 static void set_at_once(cano_shared *q)
 {
     const cano_queue_limits *limits = &q->memory.limits;
     const uint64_t largest = limits->max_bytes < q->memory.geometry.inline_max ? limits->max_bytes : q->memory.geometry.inline_max;
-    q->at_once_below = (limits->flags & (CANO_SINGLE_PUTTER | CANO_SINGLE_GETTER)) == 0 ? largest + 1 : 0;
+    q->at_once_below = largest + 1;
+    q->stuck_at = UINT64_MAX; /* no commit word */
     q->at_once_kept = limits->max_items > 1 ? limits->max_items * q->memory.geometry.reserve_units : 0;
 }
 

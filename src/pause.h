@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hints to the processor, where the build found the compiler to have them: a pause in a spinning loop, and a line of memory that
- * is about to be written.
+ * Hints to processor and compiler, where the build found the compiler to have them: a pause in a spinning loop, a line of memory
+ * that is about to be written, and what seldom happens.
  */
 #ifndef CANO_PAUSE_H
 #define CANO_PAUSE_H
+
+/* In front of a function off the usual path: it is not drawn into it, and what leads to it is laid out elsewhere. */
+#if defined(CANO_HAS_COLD)
+#define CANO_SELDOM __attribute__((cold, noinline))
+#else
+#define CANO_SELDOM
+#endif
 
 static inline void cano_pause(void)
 {

@@ -11,6 +11,8 @@
 #ifndef CANO_PRESENCE_H
 #define CANO_PRESENCE_H
 
+#include "pause.h"
+
 #include <cano/status.h>
 #include <stdatomic.h>
 
@@ -39,7 +41,7 @@ static inline uintptr_t cano_thread_self(void)
 }
 
 /* This thread's seat, made if it has none; NULL: no memory. */
-cano_seat *cano_presence_find(cano_presence *presence, uintptr_t thread);
+CANO_SELDOM cano_seat *cano_presence_find(cano_presence *presence, uintptr_t thread);
 
 static inline cano_seat *cano_presence_seat(cano_presence *presence)
 {

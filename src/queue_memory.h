@@ -42,7 +42,7 @@ void cano_queue_memory_init(cano_queue_memory *memory);
 void cano_queue_memory_act_as(cano_queue_memory *memory, uint32_t word, cano_presence *presence, _Atomic uint32_t *kept);
 
 /* Wake getters, and ring the bells of those who watch by a handle. After a full fence behind what they may see. */
-void cano_queue_memory_ring_bells(cano_queue_memory *memory);
+CANO_SELDOM void cano_queue_memory_ring_bells(cano_queue_memory *memory);
 
 static inline void cano_queue_memory_wake_getters(cano_queue_memory *memory, uint32_t count)
 {

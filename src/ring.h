@@ -112,11 +112,11 @@ static inline void cano_ring_set(const cano_ring *ring, uint64_t position, uint6
 }
 
 /* Have the lines ready that the next record but a few will be written to: about 1 KiB ahead, and as many as this record has, up
- * to 4 KiB. A writer that streams then does not wait for the reader's core to give up each line, which otherwise costs more
+ * to 512 bytes: a longer copy calls for the rest by itself. A writer that streams then does not wait for the reader's core to give up each line, which otherwise costs more
  * than everything else together: unlocking waits until all that was written is there. */
 static inline void cano_ring_expect(const cano_ring *ring, uint64_t position, uint64_t units)
 {
-    enum { LINE = 8, AHEAD = 128, MOST = 512 }; /* units */
+    enum { LINE = 8, AHEAD = 128, MOST = 64 }; /* units */
     const uint64_t from = position + (units > AHEAD ? units : AHEAD);
     const uint64_t to = from + (units < MOST ? units : MOST);
     for (uint64_t unit = from; unit < to; unit += LINE) {

@@ -390,9 +390,9 @@ static void look_now_and_then(cano_shared *q)
     }
 }
 
-static cano_status repeat(cano_shared *q, action act, void *context, int64_t deadline)
+static cano_status repeat_spun(cano_shared *q, action act, void *context, int64_t deadline, bool spun)
 {
-    cano_waiting w = { .deadline = deadline };
+    cano_waiting w = { .deadline = deadline, .spun = spun };
     bool rearmed = false;
     for (;;) {
         bool acted;
@@ -416,6 +416,11 @@ static cano_status repeat(cano_shared *q, action act, void *context, int64_t dea
             return status;
         }
     }
+}
+
+static cano_status repeat(cano_shared *q, action act, void *context, int64_t deadline)
+{
+    return repeat_spun(q, act, context, deadline, false);
 }
 
 /* ---- handing over, outside the lock ---- */
@@ -454,36 +459,72 @@ static inline void consume_one(cano_shared *q, const cano_ring_record *record, v
     move_head(q, record->next, 1);
 }
 
-/* The usual case on a plain queue: the lock is free and a small message is there. */
+/* Where one getter was declared: is it known to be us? Otherwise the long way finds out. */
+static inline bool may_get_at_once(const cano_shared *q)
+{
+    return (q->memory.limits.flags & CANO_SINGLE_GETTER) == 0
+        || atomic_load_explicit(&q->memory.shared->single_getter, memory_order_relaxed) == q->memory.me; /* under this lock */
+}
+
+/* A small message of a plain queue; the getters' lock is held. CANO_NOT_AT_ONCE: nothing was done. *head: as it is then. */
+static inline cano_status get_locked(cano_shared *q, void *buffer, uint64_t capacity, uint64_t *size, uint64_t *head)
+{
+    const cano_queue_memory *m = &q->memory;
+    cano_ring_record record;
+    const uint64_t before = atomic_load_explicit(&m->shared->head, memory_order_relaxed);
+    if (cano_ring_look(&m->ring, cano_commit_position(before), &record) != CANO_RING_FOUND || record.kind != CANO_RING_DATA
+        || record.size > capacity || !may_get_at_once(q)
+        || (atomic_load_explicit(&m->shared->shutdown, memory_order_acquire) & CANO_SHUT_IMMEDIATE) != 0) {
+        return CANO_NOT_AT_ONCE;
+    }
+    *size = record.size;
+    consume_one(q, &record, buffer);
+    *head = cano_commit_word(record.next, (before & CANO_COUNT_MASK) + 1);
+    return CANO_OK;
+}
+
 cano_status cano_shared_get_at_once(cano_queue *queue, void *buffer, uint64_t capacity, size_t *size)
 {
     cano_shared *q = (cano_shared *)queue;
-    cano_queue_memory *m = &q->memory;
-    cano_seat *seat = q->at_once_below != 0 && m->ledger.count == 0 ? cano_shared_sit(q) : NULL;
+    cano_seat *seat = q->memory.ledger.count == 0 ? cano_shared_sit(q) : NULL;
     if (seat == NULL) {
         return CANO_NOT_AT_ONCE;
     }
     cano_status status = CANO_NOT_AT_ONCE;
     look_now_and_then(q); /* it must not hold the lock: others are put right under it */
-    if (cano_lock_try(&m->get_lock)) {
-        cano_ring_record record;
-        const uint64_t head = atomic_load_explicit(&m->shared->head, memory_order_relaxed);
-        const bool there = (atomic_load_explicit(&m->shared->shutdown, memory_order_acquire) & CANO_SHUT_IMMEDIATE) == 0
-            && cano_ring_look(&m->ring, cano_commit_position(head), &record) == CANO_RING_FOUND
-            && record.kind == CANO_RING_DATA && record.size <= capacity;
-        if (there) {
-            consume_one(q, &record, buffer);
-        }
-        const cano_status released = cano_lock_release(&m->get_lock);
-        if (there) {
+    if (cano_lock_try(&q->memory.get_lock)) {
+        uint64_t bytes;
+        uint64_t head;
+        status = get_locked(q, buffer, capacity, &bytes, &head);
+        const cano_status released = cano_lock_release(&q->memory.get_lock);
+        if (status == CANO_OK) {
             if (size != NULL) {
-                *size = record.size;
+                *size = (size_t)bytes;
             }
-            cano_shared_after_get(q, cano_commit_word(record.next, (head & CANO_COUNT_MASK) + 1), false);
+            cano_shared_after_get(q, head, false);
         }
-        status = there || released != CANO_OK ? released : CANO_NOT_AT_ONCE;
+        status = released != CANO_OK ? released : status;
     }
     cano_shared_stand_up(q, seat, status);
+    return status;
+}
+
+/* One could not be got at once: the lock was taken, or there was none. Wait a moment for putters that are awake. */
+static cano_status get_soon(cano_shared *q, void *buffer, uint64_t capacity, uint64_t *size, int64_t deadline)
+{
+    uint64_t head;
+    if (!cano_shared_spin(q, has_items, NULL, 1)) {
+        return CANO_NOT_AT_ONCE;
+    }
+    cano_status status = cano_shared_acquire(q, &q->memory.get_lock, deadline);
+    if (status == CANO_OK) {
+        status = get_locked(q, buffer, capacity, size, &head);
+        const cano_status released = cano_shared_release(q, &q->memory.get_lock);
+        if (status == CANO_OK) {
+            cano_shared_after_get(q, head, false);
+        }
+        status = released != CANO_OK ? released : status;
+    }
     return status;
 }
 
@@ -491,8 +532,16 @@ cano_status cano_shared_get(cano_shared *q, void *buffer, uint64_t capacity, uin
 {
     one o;
     look_now_and_then(q);
+    cano_status status = CANO_NOT_AT_ONCE;
+    const bool soon = deadline != 0 && q->memory.ledger.count == 0;
+    if (soon) {
+        status = get_soon(q, buffer, capacity, size, deadline);
+    }
+    if (status != CANO_NOT_AT_ONCE) {
+        return status;
+    }
     o.wish = (wish){ .buffer = buffer, .capacity = capacity };
-    cano_status status = repeat(q, act_one, &o, deadline);
+    status = repeat_spun(q, act_one, &o, deadline, soon);
     if (status == CANO_OK) {
         status = hand_over(q, &o.delivery, buffer);
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PAUSES 32 /* between two looks for room: a microsecond or so, in which getters have their line to themselves */
 #define FEW 8 /* messages of a batch that need no memory for the plan */
 
 /* What is to be put, and where each message goes: into the ring, or into blocks that the ring refers to. Blocks are taken and
@@ -458,35 +459,112 @@ static inline void publish_one(cano_shared *q, uint64_t tail, uint64_t at, uint6
     }
 }
 
+/* Where one putter was declared: is it known to be us? Otherwise the long way finds out. */
+static inline bool may_put_at_once(const cano_shared *q)
+{
+    return (q->memory.limits.flags & CANO_SINGLE_PUTTER) == 0
+        || atomic_load_explicit(&q->memory.shared->single_putter, memory_order_relaxed) == q->memory.me; /* under this lock */
+}
+
+/* The putters' copy of head says that there is no room: look at head itself. */
+CANO_SELDOM static bool has_room_after_all(cano_shared *q, uint64_t units, uint64_t tail, uint64_t *at)
+{
+    cano_queue_shared *s = q->memory.shared;
+    /* acquire: pairs with the getters' release of head; their reads of a record come before our overwriting it */
+    atomic_store_explicit(&s->head_seen, atomic_load_explicit(&s->head, memory_order_acquire), memory_order_relaxed);
+    return has_room_for(q, units, tail, at);
+}
+
+/* The putters' lock is held. CANO_NOT_AT_ONCE: nothing was done. */
+static inline cano_status put_locked(cano_shared *q, const void *data, size_t size)
+{
+    const uint64_t tail = atomic_load_explicit(&q->memory.shared->tail, memory_order_relaxed);
+    const uint64_t units = cano_ring_units_of(size);
+    uint64_t at;
+    if (!may_put_at_once(q) || (!has_room_for(q, units, tail, &at) && !has_room_after_all(q, units, tail, &at))) {
+        return CANO_NOT_AT_ONCE;
+    }
+    publish_one(q, tail, at, units, data, size);
+    return CANO_OK;
+}
+
 cano_status cano_shared_put_at_once(cano_queue *queue, const void *data, size_t size)
 {
     cano_shared *q = (cano_shared *)queue;
-    cano_queue_memory *m = &q->memory;
     cano_seat *seat = size < q->at_once_below ? cano_shared_sit(q) : NULL;
     if (seat == NULL) {
         return CANO_NOT_AT_ONCE;
     }
     cano_status status = CANO_NOT_AT_ONCE;
-    if (cano_lock_try(&m->put_lock)) {
-        const uint64_t tail = atomic_load_explicit(&m->shared->tail, memory_order_relaxed);
-        const uint64_t units = cano_ring_units_of(size);
-        uint64_t at;
-        const bool fits = has_room_for(q, units, tail, &at);
-        if (fits) {
-            publish_one(q, tail, at, units, data, size);
-        }
-        const cano_status released = cano_lock_release(&m->put_lock);
-        status = fits || released != CANO_OK ? released : CANO_NOT_AT_ONCE;
+    if (cano_lock_try(&q->memory.put_lock)) {
+        status = put_locked(q, data, size);
+        const cano_status released = cano_lock_release(&q->memory.put_lock);
+        status = released != CANO_OK ? released : status;
         cano_shared_after_put(q, 1);
     }
     cano_shared_stand_up(q, seat, status);
     return status;
 }
 
+/* Is an eighth of the queue free, and room for a record of that many units? Less is not worth waiting for: then each put waits
+ * for one get, and the line with head goes to and fro for every message. */
+static bool has_good_room(cano_shared *q, void *units)
+{
+    const cano_queue_memory *m = &q->memory;
+    const uint64_t head = atomic_load_explicit(&m->shared->head, memory_order_acquire);
+    const uint64_t tail = atomic_load_explicit(&m->shared->tail, memory_order_relaxed);
+    const int64_t free_items = (int64_t)m->limits.max_items - cano_commit_items(head, tail);
+    const uint64_t wanted = 2 * *(const uint64_t *)units + q->at_once_kept + m->ring.units / 8; /* twice: padding */
+    return (free_items > (int64_t)m->limits.max_items / 8
+            && cano_commit_units(head, tail) + (int64_t)wanted <= (int64_t)m->ring.units)
+        || atomic_load_explicit(&m->shared->shutdown, memory_order_relaxed) != 0;
+}
+
+/* On a full queue, wait a moment for getters that are awake; not if they have not moved since the last such wait was for
+ * nothing. */
+static bool await_room(cano_shared *q, size_t size)
+{
+    uint64_t units = cano_ring_units_of(size);
+    const _Atomic uint64_t *head = &q->memory.shared->head;
+    if (has_good_room(q, &units)) {
+        return true;
+    }
+    if (atomic_load_explicit(head, memory_order_relaxed) == atomic_load_explicit(&q->stuck_at, memory_order_relaxed)) {
+        return false;
+    }
+    const bool found = cano_shared_spin(q, has_good_room, &units, PAUSES);
+    atomic_store_explicit(&q->stuck_at, found ? UINT64_MAX : atomic_load_explicit(head, memory_order_relaxed),
+                          memory_order_relaxed);
+    return found;
+}
+
+/* One message for the ring that could not be put at once: the lock was taken, or there was no room. */
+static cano_status put_soon(cano_shared *q, const cano_slice *slice, int64_t deadline)
+{
+    if (!await_room(q, slice->size)) {
+        return CANO_NOT_AT_ONCE;
+    }
+    cano_status status = cano_shared_acquire(q, &q->memory.put_lock, deadline);
+    if (status == CANO_OK) {
+        status = put_locked(q, slice->data, slice->size);
+        const cano_status released = cano_shared_release(q, &q->memory.put_lock);
+        status = released != CANO_OK ? released : status;
+        cano_shared_after_put(q, 1);
+    }
+    return status;
+}
+
 cano_status cano_shared_put(cano_shared *q, const cano_slice *slices, size_t count, int64_t deadline)
 {
     job j;
-    cano_status status = job_begin(&j, slices, count);
+    cano_status status = CANO_NOT_AT_ONCE;
+    if (count == 1 && deadline != 0 && slices->size < q->at_once_below) {
+        status = put_soon(q, slices, deadline);
+    }
+    if (status != CANO_NOT_AT_ONCE) {
+        return status;
+    }
+    status = job_begin(&j, slices, count);
     if (status == CANO_OK) {
         status = check_sizes(q, &j);
         if (status == CANO_OK) {

@@ -14,12 +14,15 @@
 
 /* Looking again for a while is cheaper than sleeping when the other side is awake; how long is learnt: doubled by success,
  * halved by failure. */
-static bool spin(cano_shared *q, cano_question changed, void *context)
+bool cano_shared_spin(cano_shared *q, cano_question changed, void *context, uint32_t pauses)
 {
+    if (cano_shared_in_lock(q)) {
+        return false;
+    }
     const uint32_t spins = atomic_load_explicit(&q->spins, memory_order_relaxed);
     const uint32_t limit = spins < SPINS_LEAST ? SPINS_LEAST : spins;
     for (uint32_t i = 0; i < limit; i++) {
-        if (changed(q, context)) {
+        if (i % pauses == 0 && changed(q, context)) {
             atomic_store_explicit(&q->spins, limit * 2 < SPINS_MOST ? limit * 2 : SPINS_MOST, memory_order_relaxed);
             return true;
         }
@@ -55,9 +58,10 @@ cano_status cano_shared_wait(cano_shared *q, cano_waiting *w, cano_event *event,
     if (cano_shared_in_lock(q)) {
         return CANO_ETIMEOUT; /* nothing can change while we hold both locks */
     }
-    if (w->deadline != 0 && !w->no_spin && spin(q, changed, context)) {
+    if (w->deadline != 0 && !w->no_spin && !w->spun && cano_shared_spin(q, changed, context, 1)) {
         return CANO_OK;
     }
+    w->spun = false;
     const bool mutated = CANO_MUTATED(NOW_DOES_NOT_LOOK) && w->deadline == 0;
     if (!w->looked && !mutated) { /* before the first sleep, behind every slice, and before every time-out, also of CANO_NOW */
         w->looked = true;

@@ -37,8 +37,9 @@ typedef struct cano_shared {
     _Atomic cano_os_handle bell; /* CANO_OS_NONE: nobody asked for the native handle */
     _Atomic uint32_t spins; /* how long it is worth looking before sleeping: learnt */
     _Atomic uint32_t calls; /* of get and its like, about */
-    uint64_t at_once_below; /* messages of fewer bytes are put and got at once when nothing stands against it; 0: never */
+    uint64_t at_once_below; /* messages of fewer bytes are put at once when nothing stands against it */
     uint64_t at_once_kept;  /* ring units that a message larger than its share must leave */
+    _Atomic uint64_t stuck_at; /* head, when waiting a moment for room was no use */
     cano_latch latch;    /* guards held, views */
     cano_held held;
     cano_views views;
@@ -92,7 +93,7 @@ static inline void cano_shared_leave(cano_shared *queue)
 }
 
 /* Remember damage: this handle refuses further use. */
-void cano_shared_refuse(cano_shared *queue);
+CANO_SELDOM void cano_shared_refuse(cano_shared *queue);
 
 /* And the usual way out. */
 static inline void cano_shared_stand_up(cano_shared *queue, cano_seat *seat, cano_status status)
@@ -120,6 +121,7 @@ typedef struct cano_waiting {
     int64_t slice; /* 0: has not slept yet */
     bool looked;   /* asked for the dead since the last sleep */
     bool slept;
+    bool spun;    /* has just looked again and again; sleep now */
     bool no_spin; /* the question is dear */
 } cano_waiting;
 
@@ -127,6 +129,10 @@ typedef struct cano_waiting {
  * cheap question without locks. */
 typedef bool (*cano_question)(cano_shared *queue, void *context);
 cano_status cano_shared_wait(cano_shared *queue, cano_waiting *waiting, cano_event *event, cano_question changed, void *context);
+
+/* Look again for a while, for as long as that has been worth it, with that many pauses between two looks. True: it has changed.
+ * False inside lock(): nothing can. */
+bool cano_shared_spin(cano_shared *queue, cano_question changed, void *context, uint32_t pauses);
 
 /* Something can be got now, as seen without a lock. */
 bool cano_shared_has_items(cano_shared *queue);
@@ -138,7 +144,7 @@ bool cano_shared_has_news(cano_shared *queue);
 bool cano_shared_has_ended(cano_shared *queue);
 
 /* After a get that freed room, after a put that made a message: wake who waits for it. */
-void cano_shared_wake_putters(cano_shared *queue, uint64_t head, bool returned);
+CANO_SELDOM void cano_shared_wake_putters(cano_shared *queue, uint64_t head, bool returned);
 
 static inline void cano_shared_after_get(cano_shared *queue, uint64_t head, bool returned)
 {

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BURST 250
-#define ROUNDS 8
+#define BURST 50
+#define ROUNDS 40
 #define BATCH 50
-#define BLOCK 8192 /* lies in blocks: the ring of a queue for 100 bytes a message takes no such message */
+#define BLOCK 8192 /* just too large for the ring of a queue of 50 messages */
 
 static cano_queue *plain, *small_ring, *joinable;
 static cano_pipe *left, *right, *stream_left, *stream_right;
@@ -193,7 +193,7 @@ static void (*volatile operations[])(void) = { /* volatile: no call is drawn int
 
 static void make(void)
 {
-    const cano_queue_options roomy = { .size = sizeof roomy, .max_items = 1024, .max_bytes = UINT64_C(4) << 20 };
+    const cano_queue_options roomy = { .size = sizeof roomy, .max_items = 1024, .max_bytes = 1024 * 1024 };
     const cano_queue_options small = { .size = sizeof small, .max_items = BURST, .max_bytes = BURST * BLOCK };
     const cano_queue_options tasks = { .size = sizeof tasks, .flags = CANO_JOINABLE };
     const cano_pipe_options stream = { .size = sizeof stream, .flags = CANO_PIPE_STREAM };

@@ -51,7 +51,7 @@ endforeach()
 
 # An include may only point down, to what stands earlier in this list. queue.h and pipe.h say what those two are made of when
 # they are handed on; the bodies that keep that promise stand above them.
-set(house mutation os pause status options deadline handles latch gate presence layout name ring geometry segment roster event
+set(house mutation pause os status options deadline handles latch gate presence layout name ring geometry segment roster event
     doorbell lock arena ledger queue_memory held repair queue.h engine shared_queue shared_put shared_get shared_task
     participant shared_open shared_engine queue joinable_queue inspect pipe_layout channel channel_reader channel_writer pipe.h pipe_end pipe_memory
     pipe_stream pipe_birth pipe bundle process listener inherited wait)
