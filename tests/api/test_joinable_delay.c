@@ -87,9 +87,9 @@ static void delayed_tasks_are_unfinished_and_nothing_else(void)
 static void tasks_come_in_the_order_they_are_due(void)
 {
     cano_queue *queue = make_joinable();
-    delay_number(queue, 3, 150000);
-    delay_number(queue, 1, 30000);
-    delay_number(queue, 2, 90000);
+    delay_number(queue, 3, 2700000); /* far apart, for a machine that is busy between two of these */
+    delay_number(queue, 1, 900000);
+    delay_number(queue, 2, 1800000);
     for (uint64_t i = 1; i <= 3; i++) {
         CU_ASSERT_EQUAL(get_number(queue, PATIENCE), i);
     }
@@ -105,7 +105,7 @@ static void many_delays_all_pass(void)
     uint64_t random = 7;
     for (uint64_t i = 0; i < MANY; i++) {
         random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
-        const cano_timeout delay = (cano_timeout)(random >> 40) % 200000;
+        const cano_timeout delay = 3000000 + (cano_timeout)(random >> 40) % 200000; /* none is due before all are given back */
         due[i] = suite_now() + delay;
         delay_number(queue, i, delay);
     }
