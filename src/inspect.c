@@ -86,16 +86,6 @@ cano_status cano_inspect_directory(char *path, size_t capacity)
     return path != NULL ? cano_os_directory(path, capacity) : CANO_EINVAL;
 }
 
-static cano_status check_listener(const char *path)
-{
-    cano_os_stream stream;
-    const cano_status status = cano_os_stream_connect(&stream, path);
-    if (status == CANO_OK) {
-        cano_os_stream_close(&stream, true);
-    }
-    return status == CANO_ETIMEOUT ? CANO_OK : status; /* too many knock already */
-}
-
 /* Where there are no sockets among the files, a listener has a file smaller than any queue's. */
 static uint32_t kind_of(const char *directory, const apr_finfo_t *file)
 {
@@ -108,7 +98,7 @@ static uint32_t kind_of(const char *directory, const apr_finfo_t *file)
     if (file->filetype == APR_REG && file->size < (apr_off_t)sizeof(cano_segment_header)) {
         char path[CANO_OS_PATH_MAX + SIDE_NAME_MAX];
         apr_snprintf(path, sizeof path, "%s/%s", directory, file->name);
-        return check_listener(path) == CANO_OK ? CANO_INSPECT_LISTENER : CANO_INSPECT_OTHER;
+        return cano_os_stream_probe(path) == CANO_EKIND ? CANO_INSPECT_OTHER : CANO_INSPECT_LISTENER;
     }
     return file->filetype == APR_REG    ? CANO_INSPECT_QUEUE
            : file->filetype == APR_SOCK ? CANO_INSPECT_LISTENER
@@ -279,7 +269,7 @@ static cano_status check(const place *where)
         return CANO_EKIND;
     }
     const cano_status status = where->type == APR_REG ? check_queue(where->name) : CANO_EKIND;
-    return status == CANO_EKIND ? check_listener(where->path) : status; /* which may be a file, too */
+    return status == CANO_EKIND ? cano_os_stream_probe(where->path) : status; /* which may be a file, too */
 }
 
 cano_status cano_inspect_check(const char *name)
@@ -347,7 +337,8 @@ cano_status cano_inspect_remove(const char *name)
     }
     const side kind = side_of(name);
     if (kind == SIDE_NONE) {
-        return where.type == APR_REG ? cano_segment_clear(name, CANO_KIND_QUEUE, CANO_ACCESS_EVERYONE) : listen_shortly(name);
+        const bool listener = where.type != APR_REG || cano_os_stream_probe(where.path) != CANO_EKIND;
+        return listener ? listen_shortly(name) : cano_segment_clear(name, CANO_KIND_QUEUE, CANO_ACCESS_EVERYONE);
     }
     return kind == SIDE_PATH_LOCK ? remove_path_lock(name) : remove_file(where.path); /* nobody makes these names anew */
 }

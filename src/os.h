@@ -169,6 +169,9 @@ cano_status cano_os_stream_pair(cano_os_stream ends[2]);
 cano_status cano_os_stream_listen(cano_os_stream *, const char *path, uint32_t access);
 cano_status cano_os_stream_accept(cano_os_stream *listener, cano_os_stream *);
 
+/* Does somebody listen at path? He does not notice. CANO_ENOENT: nobody (any more); CANO_EKIND: no listener behind the path. */
+cano_status cano_os_stream_probe(const char *path);
+
 /* CANO_ENOENT: nobody listens (also: the listener died); CANO_EKIND: no listener behind the path; CANO_EACCES. */
 cano_status cano_os_stream_connect(cano_os_stream *, const char *path);
 

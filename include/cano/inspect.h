@@ -61,8 +61,7 @@ CANO_API cano_status cano_inspect_directory(char *path, size_t capacity);
 CANO_API cano_status cano_inspect_names(cano_inspect_name **names, size_t *count);
 
 /**
- * Tell whether a name, as cano_inspect_names gave it, is in use. A listener is found out by knocking at its door and going
- * away.
+ * Tell whether a name, as cano_inspect_names gave it, is in use. Who is asked about does not notice.
  *
  * @return CANO_OK        a queue made since the machine started, also when nobody is attached; a living listener; a side file
  *                        that is in use, or of which it cannot be told

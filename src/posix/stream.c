@@ -436,13 +436,33 @@ static cano_status fail_to_connect(int error, const char *path)
     }
 }
 
+static int connect_to(int fd, const char *path)
+{
+    return fits(path) ? connect_near(fd, path) : connect_far(fd, path);
+}
+
+/* A datagram socket gets no connection to one for streams, and is told so only if that one is alive. */
+cano_status cano_os_stream_probe(const char *path)
+{
+    const int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    if (fd < 0) {
+        return cano_posix_failed(errno);
+    }
+    const int error = connect_to(fd, path) == 0 ? 0 : errno;
+    cano_os_close(fd);
+    if (error == EPROTOTYPE) {
+        return CANO_OK;
+    }
+    return error == 0 ? cano_os_fail(0, CANO_EKIND) : fail_to_connect(error, path);
+}
+
 cano_status cano_os_stream_connect(cano_os_stream *stream, const char *path)
 {
     const int fd = new_socket();
     if (fd < 0) {
         return cano_posix_failed(errno);
     }
-    if ((fits(path) ? connect_near(fd, path) : connect_far(fd, path)) != 0) {
+    if (connect_to(fd, path) != 0) {
         const int error = errno;
         cano_os_close(fd);
         return fail_to_connect(error, path);

@@ -1214,6 +1214,17 @@ static cano_status find_pipe(const char *path, wchar_t pipe[NAME_MOST])
     return CANO_OK;
 }
 
+cano_status cano_os_stream_probe(const char *path)
+{
+    wchar_t pipe[NAME_MOST];
+    const cano_status status = find_pipe(path, pipe);
+    if (status != CANO_OK || WaitNamedPipeW(pipe, 1)) {
+        return status;
+    }
+    const DWORD error = GetLastError(); /* another one than this: all its instances are busy */
+    return error == ERROR_FILE_NOT_FOUND ? cano_os_fail((int)error, CANO_ENOENT) : CANO_OK;
+}
+
 /* Before anybody has to answer: it fits what the pipe holds. 0, or an error number. */
 static DWORD say_hello(HANDLE parts[PARTS])
 {
