@@ -19,12 +19,12 @@
 #define PATIENCE ((cano_timeout)SUITE_PATIENCE)
 
 /* In a child: go on only if this holds. */
-#define DEMAND(what)                                                 \
-    do {                                                             \
-        if (!(what)) {                                               \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
-            exit(3);                                                 \
-        }                                                            \
+#define DEMAND(what)                                                                                                           \
+    do {                                                                                                                       \
+        if (!(what)) {                                                                                                         \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);                                                         \
+            exit(3);                                                                                                           \
+        }                                                                                                                      \
     } while (0)
 
 /* ---- queues ---- */
@@ -127,7 +127,7 @@ static inline bool has_pattern(const void *memory, size_t size, uint64_t seed)
 
 static inline cano_status put_pattern(cano_queue *queue, size_t size, uint64_t seed, cano_timeout timeout)
 {
-    void *memory = malloc(size + 1);
+    void *memory = calloc(1, size + 1);
     fill_pattern(memory, size, seed);
     const cano_status status = cano_queue_put(queue, memory, size, timeout);
     free(memory);

@@ -98,7 +98,9 @@ static void tasks_come_in_the_order_they_are_due(void)
 
 static void many_delays_all_pass(void)
 {
-    enum { MANY = 100 };
+    enum {
+        MANY = 100
+    };
     cano_queue *queue = make_joinable();
     int64_t due[MANY];
     bool seen[MANY] = { false };

@@ -51,8 +51,12 @@ static void task_is_unfinished_until_it_is_done(void)
 static void task_done_without_a_task_is_not_held(void)
 {
     cano_queue *queue = make_joinable();
-    const cano_item items[] = { { 0 }, { .reserved = 1 }, { .task = 1, .reserved = 1 }, { .task = 7, .reserved = UINT32_MAX },
-                                { .task = UINT64_MAX, .reserved = 256 }, { .task = 1, .reserved = 257 } };
+    const cano_item items[] = { { 0 },
+                                { .reserved = 1 },
+                                { .task = 1, .reserved = 1 },
+                                { .task = 7, .reserved = UINT32_MAX },
+                                { .task = UINT64_MAX, .reserved = 256 },
+                                { .task = 1, .reserved = 257 } };
     for (int held = 0; held < 2; held++) {
         for (size_t i = 0; i < sizeof items / sizeof items[0]; i++) {
             const bool right = held != 0 && i == 2; /* what the first task's item may look like */

@@ -23,8 +23,9 @@ static void pass_sizes(cano_queue *queue, const size_t *sizes, size_t count)
 /* Small ones, those around what lies in the ring, around pages of each size, around half a ring, and the largest. */
 static void every_size_comes_out_as_it_went_in(void)
 {
-    static const size_t sizes[] = { 0, 1, 2, 7, 8, 9, 15, 16, 17, 191, 192, 193, 239, 240, 241, 255, 256, 257, 511, 512, 513,
-                                    1015, 1016, 1017, 1024, 4095, 4096, 4097, 10000, 65528, 65536, 65537, 131063, 131064, 131065 };
+    static const size_t sizes[] = { 0,    1,    2,    7,    8,     9,     15,    16,    17,     191,    192,   193,
+                                    239,  240,  241,  255,  256,   257,   511,   512,   513,    1015,   1016,  1017,
+                                    1024, 4095, 4096, 4097, 10000, 65528, 65536, 65537, 131063, 131064, 131065 };
     for (size_t i = 0; i < 2; i++) {
         cano_queue *queue = make_queue(OPTIONS(.scope = scopes[i], .max_bytes = 1048576));
         pass_sizes(queue, sizes, sizeof sizes / sizeof sizes[0]);

@@ -54,8 +54,8 @@ static uint64_t read_message(const void *memory, size_t size)
         return UINT64_MAX;
     }
     memcpy(&number, memory, sizeof number);
-    const bool whole = size == size_of(number)
-        && has_pattern((const char *)memory + sizeof number, size - sizeof number, number);
+    const bool whole =
+        size == size_of(number) && has_pattern((const char *)memory + sizeof number, size - sizeof number, number);
     return whole ? number : UINT64_MAX;
 }
 
@@ -199,9 +199,9 @@ static void run_sleeper(void *context)
 {
     sleeper *s = context;
     uint64_t number;
-    s->status = s->way == 'g' ? cano_queue_get(s->queue, &number, 0, NULL, PATIENCE)
-        : s->way == 'p'       ? put_message(s->queue, 7, PATIENCE)
-                              : cano_queue_lock(s->queue, PATIENCE);
+    s->status = s->way == 'g'   ? cano_queue_get(s->queue, &number, 0, NULL, PATIENCE)
+                : s->way == 'p' ? put_message(s->queue, 7, PATIENCE)
+                                : cano_queue_lock(s->queue, PATIENCE);
     s->at = suite_now();
     if (s->way == 'l') {
         cano_queue_unlock(s->queue);

@@ -307,8 +307,8 @@ static bool step(cano_queue *queue)
     }
     const uint64_t one = get_number(queue, CANO_NOW);
     const uint64_t other = get_number(queue, CANO_NOW);
-    const bool good = one == other && one != UINT64_MAX && put_number(queue, one + 1, CANO_NOW) == CANO_OK
-        && put_number(queue, other + 1, CANO_NOW) == CANO_OK;
+    const bool good = one == other && one != UINT64_MAX && put_number(queue, one + 1, CANO_NOW) == CANO_OK &&
+                      put_number(queue, other + 1, CANO_NOW) == CANO_OK;
     return cano_queue_unlock(queue) == CANO_OK && good;
 }
 

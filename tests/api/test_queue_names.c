@@ -41,9 +41,9 @@ static void check_bad(const char *name)
 
 static void bad_names_are_refused(void)
 {
-    static const char *const bad[] = { "",      ".",   "..",    ".hidden", "a/b",      "/a",    "a/",   "../a", "a b",  " a",
-                                       "a\n",   "a\t", "a\\b",  "a:b",     "a*",       "a?",    "a%41", "a+b",  "a,b",  "\xc3\xa4",
-                                       "a\x7f", "\x1b[2J", "a\x80", "C:",    "a$b",      "~",     "a=b",  "a&b",  "a;b",  "a|b" };
+    static const char *const bad[] = { "",      ".",       "..",    ".hidden", "a/b", "/a", "a/",   "../a", "a b", " a",
+                                       "a\n",   "a\t",     "a\\b",  "a:b",     "a*",  "a?", "a%41", "a+b",  "a,b", "\xc3\xa4",
+                                       "a\x7f", "\x1b[2J", "a\x80", "C:",      "a$b", "~",  "a=b",  "a&b",  "a;b", "a|b" };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         check_bad(bad[i]);
     }

@@ -159,7 +159,8 @@ static cano_status get_several(cano_queue *queue, tally *t, bool joinable)
 static int run_getter(int argc, char **argv)
 {
     (void)argc;
-    static cano_status (*const ways[])(cano_queue *, tally *, bool) = { get_plainly, get_into_new_memory, get_a_view, get_several };
+    static cano_status (*const ways[])(cano_queue *, tally *, bool) = { get_plainly, get_into_new_memory, get_a_view,
+                                                                        get_several };
     stage s = enter(argv, CANO_GETTER);
     const bool joinable = strcmp(s.argument, "joinable") == 0;
     tally t = { 0 };

@@ -428,8 +428,10 @@ static const suite_test tests[] = {
 };
 
 static const suite_role roles[] = {
-    { "put_and_wait", run_put_and_wait }, { "inherit_and_put", run_inherit_and_put },
-    { "ignore_all", run_ignore_all },     { "single", run_single },
+    { "put_and_wait", run_put_and_wait },
+    { "inherit_and_put", run_inherit_and_put },
+    { "ignore_all", run_ignore_all },
+    { "single", run_single },
     { NULL, NULL },
 };
 

@@ -180,7 +180,14 @@ static void join_waits_only_for_tasks_in_hand_after_immediate(void)
 
 /* ---- sleepers ---- */
 
-enum { IN_GET, IN_PUT, IN_PUT_LARGE, IN_RESERVE, IN_COMMIT, WAYS };
+enum {
+    IN_GET,
+    IN_PUT,
+    IN_PUT_LARGE,
+    IN_RESERVE,
+    IN_COMMIT,
+    WAYS
+};
 
 typedef struct sleeper {
     cano_queue *queue;

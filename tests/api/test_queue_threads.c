@@ -98,8 +98,8 @@ static void check_message(crew *c, const void *memory, size_t size, uint32_t *ne
     if (size >= sizeof h) {
         memcpy(&h, memory, sizeof h);
     }
-    const bool good = h.putter < PUTTERS && h.number < EACH && size == size_of(h.number) && h.number >= next[h.putter]
-        && has_pattern((const char *)memory + sizeof h, size - sizeof h, h.number + h.putter);
+    const bool good = h.putter < PUTTERS && h.number < EACH && size == size_of(h.number) && h.number >= next[h.putter] &&
+                      has_pattern((const char *)memory + sizeof h, size - sizeof h, h.number + h.putter);
     c->faults += !good;
     if (good) {
         next[h.putter] = h.number + 1;
@@ -117,9 +117,9 @@ static void run_getter(void *context)
     for (uint32_t i = 0;; i++) {
         cano_item item = { .data = memory };
         void *made = NULL;
-        const cano_status status = i % 3 == 0 ? cano_queue_get(c->queue, memory, sizeof memory, &item.size, PATIENCE)
-            : i % 3 == 1                      ? cano_queue_take(c->queue, &item, PATIENCE)
-                                              : cano_queue_get_alloc(c->queue, &made, &item.size, PATIENCE);
+        const cano_status status = i % 3 == 0   ? cano_queue_get(c->queue, memory, sizeof memory, &item.size, PATIENCE)
+                                   : i % 3 == 1 ? cano_queue_take(c->queue, &item, PATIENCE)
+                                                : cano_queue_get_alloc(c->queue, &made, &item.size, PATIENCE);
         if (status != CANO_OK) {
             c->faults += status != CANO_ECLOSED;
             return;
@@ -219,7 +219,17 @@ static void joining_thread_waits_for_working_threads(void)
 
 /* ---- close ---- */
 
-enum { IN_GET, IN_PEEK, IN_PUT, IN_PUT_LARGE, IN_RESERVE, IN_LOCK, IN_JOIN, IN_DEAD_GET, WAYS };
+enum {
+    IN_GET,
+    IN_PEEK,
+    IN_PUT,
+    IN_PUT_LARGE,
+    IN_RESERVE,
+    IN_LOCK,
+    IN_JOIN,
+    IN_DEAD_GET,
+    WAYS
+};
 
 typedef struct sleeper {
     cano_queue *queue;

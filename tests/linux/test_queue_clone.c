@@ -128,7 +128,7 @@ static int run_hold(int argc, char **argv)
 }
 
 /* Run the role as the first process of a new namespace, started by a child. Returns its number here, or -1. */
-static pid_t start_in_namespace(char *program, const stage *s)
+static pid_t start_in_namespace(const stage *s)
 {
     int ends[2];
     CU_ASSERT_EQUAL_FATAL(pipe(ends), 0);
@@ -137,8 +137,7 @@ static pid_t start_in_namespace(char *program, const stage *s)
     if (middle == 0) {
         pid_t inner = unshare(CLONE_NEWPID) == 0 ? fork() : -1;
         if (inner == 0) {
-            char *const argv[] = { program, "role", "hold", (char *)s->names[0], (char *)s->names[1], (char *)s->names[2], NULL };
-            execv("/proc/self/exe", argv);
+            execl("/proc/self/exe", "test", "role", "hold", s->names[0], s->names[1], s->names[2], (char *)NULL);
             _exit(9);
         }
         _exit(write(ends[1], &inner, sizeof inner) == sizeof inner ? 0 : 9);
@@ -156,14 +155,14 @@ static void same_number_in_another_namespace_is_told_apart(void)
     stage s = stage_of(OPTIONS(.flags = CANO_JOINABLE));
     put_number(s.queue, 10, CANO_NOW);
     put_number(s.queue, 20, CANO_NOW);
-    const pid_t first = start_in_namespace("test", &s);
+    const pid_t first = start_in_namespace(&s);
     if (first < 0) {
         printf("\n    not run here: same_number_in_another_namespace_is_told_apart: no namespace of processes\n");
         strike(&s);
         return;
     }
     hear(&s, 10);
-    CU_ASSERT(start_in_namespace("test", &s) > 0);
+    CU_ASSERT(start_in_namespace(&s) > 0);
     hear(&s, 20);
     kill(first, SIGKILL);
     CU_ASSERT_EQUAL(get_number(s.queue, PATIENCE), 10); /* back from the dead */

@@ -240,8 +240,9 @@ static void racers_make_one_queue_of_a_stale_one(void)
 
 static size_t ring_of(uint32_t flags)
 {
-    const cano_queue_limits limits = { .max_items = 1024, .max_bytes = 524288, .flags = flags, .max_participants = 64,
-                                       .max_leases = flags != 0 ? 256 : 0 };
+    const cano_queue_limits limits = {
+        .max_items = 1024, .max_bytes = 524288, .flags = flags, .max_participants = 64, .max_leases = flags != 0 ? 256 : 0
+    };
     cano_geometry geometry;
     CU_ASSERT_EQUAL_FATAL(cano_geometry_of(&limits, &geometry), CANO_OK);
     return (size_t)geometry.ring;
@@ -267,13 +268,13 @@ static void check_broken(cano_queue *queue)
 static void impossible_record_is_damage(void)
 {
     static const uint64_t headers[] = {
-        UINT64_C(1) << 56 | 0xffffff00,    /* longer than the ring */
-        UINT64_C(1) << 56 | 0x00040000,    /* longer than half of it */
-        UINT64_C(77) << 56 | 8,            /* of no kind */
+        UINT64_C(1) << 56 | 0xffffff00,            /* longer than the ring */
+        UINT64_C(1) << 56 | 0x00040000,            /* longer than half of it */
+        UINT64_C(77) << 56 | 8,                    /* of no kind */
         UINT64_C(1) << 56 | UINT64_C(1) << 40 | 8, /* bits that are never set */
-        8,                                 /* no kind at all */
-        UINT64_C(3) << 56 | 8,             /* too short to refer to blocks */
-        UINT64_C(4) << 56 | 8,             /* a pipe's */
+        8,                                         /* no kind at all */
+        UINT64_C(3) << 56 | 8,                     /* too short to refer to blocks */
+        UINT64_C(4) << 56 | 8,                     /* a pipe's */
     };
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
         const char *name = suite_name("damage");
@@ -289,7 +290,9 @@ static void impossible_record_is_damage(void)
 
 static void impossible_reference_is_damage(void)
 {
-    const cano_block_reference references[] = { { 100000, UINT32_MAX, 0 }, { UINT64_MAX, 0, 0 }, { 100000, 2048, 0 },
+    const cano_block_reference references[] = { { 100000, UINT32_MAX, 0 },
+                                                { UINT64_MAX, 0, 0 },
+                                                { 100000, 2048, 0 },
                                                 { 524288, 0, 0 }, /* more than lies there */
                                                 { 100000, 1, 0 } /* in the middle */ };
     static unsigned char memory[600000];
