@@ -411,41 +411,65 @@ static bool is_same_file(HANDLE one, HANDLE other)
            is.nFileIndexLow == that.nFileIndexLow;
 }
 
-/* Those who have it open see that it has no name any more. The file may be no segment at all. */
-static void mark_unlinked(HANDLE file)
+static bool has_tail(HANDLE file)
 {
     BY_HANDLE_FILE_INFORMATION is;
-    const HANDLE section = GetFileInformationByHandle(file, &is) && is.nFileSizeLow % PAGE == 0 && is.nFileSizeLow + is.nFileSizeHigh != 0
-                               ? CreateFileMappingW(file, NULL, PAGE_READWRITE, 0, 0, NULL)
-                               : NULL;
+    return GetFileInformationByHandle(file, &is) && is.nFileSizeLow % PAGE == 0 && (is.nFileSizeLow | is.nFileSizeHigh) != 0;
+}
+
+/* The end of a segment in an open file, mapped with all of it; NULL: it is no segment. */
+static unsigned char *map_file(HANDLE file, cano_win32_tail **tail)
+{
+    const HANDLE section = has_tail(file) ? CreateFileMappingW(file, NULL, PAGE_READWRITE, 0, 0, NULL) : NULL;
     unsigned char *base = section == NULL ? NULL : map(section);
     size_t size;
-    if (base != NULL && understand(base, mapped_size(base), 1, &size)) {
-        /* relaxed: a hint, what is not deleted at once is swept up later */
-        atomic_store_explicit(&tail_of(base, mapped_size(base))->unlinked, 1, memory_order_relaxed);
+    close_if(section);
+    if (base != NULL && !understand(base, mapped_size(base), 1, &size)) {
+        UnmapViewOfFile(base);
+        return NULL;
+    }
+    *tail = base == NULL ? NULL : tail_of(base, mapped_size(base));
+    return base;
+}
+
+/* Where a segment's file is once it has lost its name. */
+static void name_aside(const wchar_t *path, const char *id, wchar_t aside[CANO_WIN32_PATH])
+{
+    char name[SIDE_MOST];
+    snprintf(name, SIDE_MOST, GONE "%.32s", id);
+    cano_win32_beside(path, name, aside);
+}
+
+/* Off its name; those who have it open see that, and the last of them deletes it. 0, or an error number. */
+static DWORD rename_aside(HANDLE file, const wchar_t *path, wchar_t aside[CANO_WIN32_PATH])
+{
+    cano_win32_tail *tail = NULL;
+    unsigned char *base = map_file(file, &tail);
+    char id[ID_LENGTH + 1];
+    cano_win32_random(id);
+    name_aside(path, base == NULL ? id : tail->id, aside);
+    const DWORD error = cano_win32_rename(file, aside);
+    if (base != NULL && error == 0) {
+        /* relaxed: a hint, what nobody deletes is swept up later */
+        atomic_store_explicit(&tail->unlinked, 1, memory_order_relaxed);
     }
     if (base != NULL) {
         UnmapViewOfFile(base);
     }
-    close_if(section);
+    return error;
 }
 
-/* Off its name, and deleted now if nobody has it. Owns the file. */
+/* Owns the file. */
 static cano_status set_aside(HANDLE file, const wchar_t *path)
 {
-    char id[ID_LENGTH + 1];
-    char name[SIDE_MOST];
     wchar_t aside[CANO_WIN32_PATH];
-    cano_win32_random(id);
-    snprintf(name, SIDE_MOST, GONE "%s", id);
-    cano_win32_beside(path, name, aside);
-    const DWORD error = cano_win32_rename(file, aside);
-    if (error == 0) {
-        mark_unlinked(file);
-        delete_file(file);
-    }
+    const DWORD error = rename_aside(file, path, aside);
     CloseHandle(file);
-    return error == 0 ? CANO_OK : cano_win32_failed(error);
+    if (error != 0) {
+        return cano_win32_failed(error);
+    }
+    DeleteFileW(aside); /* fails while anybody has it mapped */
+    return CANO_OK;
 }
 
 cano_status cano_os_segment_unlink(const char *path, const cano_os_segment *expected)
@@ -468,19 +492,33 @@ cano_status cano_os_segment_unlink(const char *path, const cano_os_segment *expe
     return set_aside(file, wide);
 }
 
+/* By its name: the handle may have been opened under another. */
+static void delete_aside(const char *id)
+{
+    wchar_t folder[CANO_WIN32_PATH];
+    wchar_t aside[CANO_WIN32_PATH];
+    if (find_folder(folder) == CANO_OK) {
+        name_aside(folder, id, aside);
+        DeleteFileW(aside); /* fails while others have it mapped */
+    }
+}
+
 static void close_shared(cano_os_segment *segment)
 {
     cano_win32_segment *backend = segment->backend;
     cano_os_guard_leave(segment); /* still held */
-    /* relaxed: see mark_unlinked */
+    /* relaxed: see rename_aside */
     const bool unlinked = atomic_load_explicit(&backend->tail->unlinked, memory_order_relaxed) != 0;
+    char id[ID_LENGTH + 1] = "";
+    memcpy(id, backend->tail->id, ID_LENGTH);
     UnmapViewOfFile(segment->base);
     CloseHandle((HANDLE)segment->handle);
-    if (backend->file != NULL) {
-        if (unlinked || !backend->published) {
-            delete_file(backend->file); /* fails while others have it mapped */
-        }
-        CloseHandle(backend->file);
+    if (backend->file != NULL && !backend->published) {
+        delete_file(backend->file);
+    }
+    close_if(backend->file);
+    if (unlinked) {
+        delete_aside(id);
     }
 }
 
