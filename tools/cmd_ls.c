@@ -108,7 +108,7 @@ const tool_command cmd_ls = {
         "List the names there are: their kind (queue, joinable queue, listener, or what is wrong with it), items that can be "
         "got, "
         "tasks that are not done, bytes in use and memory taken, participants, and age. Looking takes no place in a queue and "
-        "disturbs nobody. A listener is found out by knocking at its door.",
+        "disturbs nobody.",
     .options = options,
     .examples = examples,
     .json = true,

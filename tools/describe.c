@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "describe.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -313,17 +314,23 @@ bool describe_page(out *o, const char *name)
     const bool overview = strcmp(name, "cano") == 0;
     out_text(o, ".\\\" SPDX-License-Identifier: Apache-2.0\n.\\\" Written by 'cano help --man'; change what the tool says of "
                 "itself instead.\n");
-    out_format(o, ".TH %s 1 \"\" \"cano %s\" \"User Commands\"\n.SH NAME\n", name, cano_version());
+    out_text(o, ".TH ");
+    for (const char *letter = name; *letter != '\0'; letter++) {
+        out_format(o, "%c", toupper((unsigned char)*letter));
+    }
+    out_format(o, " 1 \"\" \"cano %s\" \"User Commands\"\n.SH NAME\n", cano_version());
     roff_text(o, name);
     out_format(o, " \\- %s\n.SH SYNOPSIS\n", one->summary);
     out_text(o, overview
                     ? ".B cano\n[\\fB\\-\\-dir\\fR \\fIDIR\\fR] \\fICOMMAND\\fR [\\fIOPTION\\fR...] [\\fIARGUMENT\\fR...]\n"
                     : "");
+    const char *apart = "";
     for (const tool_command *const *c = tool_commands; *c != NULL && !overview; c++) {
         if (strcmp((*c)->page, name) == 0) {
-            out_format(o, ".B cano %s\n[\\fIOPTION\\fR...] ", (*c)->name);
+            out_format(o, "%s.B cano %s\n[\\fIOPTION\\fR...] ", apart, (*c)->name);
             roff_text(o, (*c)->operands);
-            out_text(o, "\n.br\n");
+            out_text(o, "\n");
+            apart = ".br\n";
         }
     }
     if (overview) {

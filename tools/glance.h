@@ -17,7 +17,7 @@ typedef struct glance {
     cano_inspector_state state;
 } glance;
 
-/* All names that are visible (not side files), in the tool's pool. probe: knock at listeners too. */
+/* All names that are visible (not side files), in the tool's pool. probe: look whether listeners live. */
 size_t glance_all(tool *t, bool probe, glance **list);
 
 /* "queue", "joinable", "listener", or what is wrong with it. */

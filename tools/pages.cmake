@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+# Write the manual pages and the completions, as the tool gives them; or only look whether they are as it gives them.
+#   cmake -D TOOL=... -D ROOT=... [-D CHECK=ON] -P pages.cmake
+cmake_policy(VERSION 3.25)
+function(page file)
+    execute_process(COMMAND ${TOOL} help ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE text)
+    if(NOT result EQUAL 0)
+        message(FATAL_ERROR "cano help ${ARGN}: exit status ${result}")
+    endif()
+    if(NOT CHECK)
+        file(WRITE ${ROOT}/${file} "${text}")
+        return()
+    endif()
+    file(READ ${ROOT}/${file} kept)
+    string(REPLACE "\r" "" text "${text}")
+    if(NOT kept STREQUAL text)
+        message(SEND_ERROR "${file} is not what 'cano help ${ARGN}' says: build the target cano_pages")
+    endif()
+endfunction()
+
+foreach(name cano cano-queue cano-work cano-inspect cano-pipe)
+    page(docs/man/${name}.1 --man ${name})
+endforeach()
+page(tools/completions/cano.bash --completion bash)
+page(tools/completions/_cano --completion zsh)
+page(tools/completions/cano.fish --completion fish)
