@@ -187,12 +187,15 @@ cano_ledger_counts cano_ledger_count(const cano_ledger *ledger, int64_t now)
 {
     cano_ledger_counts counts = { 0 };
     for (uint32_t entry = 0; entry < ledger->count; entry++) {
-        const cano_task_word t = cano_task_unpack(cano_ledger_load(ledger, entry));
+        const uint64_t word = cano_ledger_load(ledger, entry);
+        const cano_task_word t = cano_task_unpack(word);
         const bool waits = t.state == CANO_TASK_DELAYED && cano_ledger_due(ledger, entry, now) > now;
         counts.delayed += waits;
         counts.returned += t.state == CANO_TASK_ORPHAN || (t.state == CANO_TASK_DELAYED && !waits);
         counts.held += t.state == CANO_TASK_HELD || t.state == CANO_TASK_PREPARED;
         counts.dead += t.state == CANO_TASK_DEAD || t.state == CANO_TASK_DEAD_HELD;
+        counts.prepared += t.state == CANO_TASK_PREPARED;
+        counts.digest = (counts.digest ^ word) * UINT64_C(0x100000001b3) + entry;
     }
     return counts;
 }

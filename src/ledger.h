@@ -120,6 +120,8 @@ typedef struct cano_ledger_counts {
     uint64_t delayed;  /* DELAYED, not due */
     uint64_t held;     /* HELD, PREPARED */
     uint64_t dead;     /* DEAD, DEAD_HELD */
+    uint64_t prepared; /* of those held: PREPARED */
+    uint64_t digest;   /* of all words: every step changes it */
 } cano_ledger_counts;
 
 cano_ledger_counts cano_ledger_count(const cano_ledger *ledger, int64_t now);

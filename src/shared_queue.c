@@ -222,20 +222,33 @@ static cano_status unlock_both(cano_shared *q)
     return get != CANO_OK ? get : put;
 }
 
-static cano_status count_ring(cano_shared *q, uint64_t *items)
+/* Ring and tasks at one instant: the entries are the same before and behind a look at the ring that saw nothing move. A
+ * PREPARED one is in both. */
+static bool look_at_all(const cano_shared *q, uint64_t *queued, cano_ledger_counts *tasks)
+{
+    const int64_t now = cano_os_now();
+    *tasks = cano_ledger_count(&q->memory.ledger, now);
+    return tasks->prepared == 0 && count_unchanged(q, queued)
+        && cano_ledger_count(&q->memory.ledger, now).digest == tasks->digest;
+}
+
+static cano_status count_all(cano_shared *q, uint64_t *queued, cano_ledger_counts *tasks)
 {
     for (int i = 0; i < UNCHANGED_TRIES; i++) {
-        if (count_unchanged(q, items)) {
+        if (look_at_all(q, queued, tasks)) {
             return CANO_OK;
         }
     }
-    cano_status status = lock_both(q, cano_os_now() + PATIENCE);
+    const cano_status status = lock_both(q, cano_os_now() + PATIENCE);
     if (status != CANO_OK) {
         return status;
     }
-    status = count_unchanged(q, items) ? CANO_OK : CANO_ECORRUPT; /* nobody moves anything now */
+    bool seen = false; /* nobody gets or puts now, and each task in hand can end but once */
+    for (uint32_t i = 0; i <= q->memory.ledger.count && !seen; i++) {
+        seen = look_at_all(q, queued, tasks);
+    }
     const cano_status unlocked = unlock_both(q);
-    return status != CANO_OK ? status : unlocked;
+    return seen ? unlocked : CANO_ECORRUPT;
 }
 
 static bool is_immediate(const cano_shared *q)
@@ -250,32 +263,27 @@ cano_status cano_shared_qsize(cano_shared *q, uint64_t *items)
         return CANO_OK;
     }
     uint64_t queued = 0;
-    const cano_status status = count_ring(q, &queued);
+    cano_ledger_counts tasks;
+    const cano_status status = count_all(q, &queued, &tasks);
     if (status == CANO_OK) {
-        *items = queued + cano_ledger_returned_count(&q->memory.ledger);
+        *items = queued + tasks.returned;
     }
     return status;
 }
 
 cano_status cano_shared_unfinished(cano_shared *q, uint64_t *count)
 {
-    for (int i = 0;; i++) {
-        const uint64_t head = load_head(q);
-        const cano_ledger_counts counts = cano_ledger_count(&q->memory.ledger, cano_os_now());
-        uint64_t queued = 0;
-        if (is_immediate(q)) {
-            *count = counts.held;
-            return CANO_OK;
-        }
-        const cano_status status = count_ring(q, &queued);
-        if (status != CANO_OK) {
-            return status;
-        }
-        if (load_head(q) == head || i == UNCHANGED_TRIES) {
-            *count = queued + counts.returned + counts.delayed + counts.held;
-            return CANO_OK;
-        }
+    if (is_immediate(q)) {
+        *count = cano_ledger_count(&q->memory.ledger, cano_os_now()).held;
+        return CANO_OK;
     }
+    uint64_t queued = 0;
+    cano_ledger_counts tasks;
+    const cano_status status = count_all(q, &queued, &tasks);
+    if (status == CANO_OK) {
+        *count = queued + tasks.returned + tasks.delayed + tasks.held;
+    }
+    return status;
 }
 
 static uint64_t bytes_in_use(const cano_shared *q)
