@@ -224,6 +224,27 @@ static void polled_join_is_not_early_either(void)
     strike(&s);
 }
 
+/* The chain is in somebody's hands or queued: 0 is true at no instant before its end, and more than one for each worker and one
+ * queued never. */
+static void unfinished_is_exact_while_each_task_puts_the_next(void)
+{
+    stage s = stage_of(OPTIONS(.flags = CANO_JOINABLE, .max_items = 10));
+    suite_child *children[2] = { start_on(&s, "crawl", NULL), start_on(&s, "crawl", NULL) };
+    uint64_t faults = 0;
+    size_t unfinished = 1;
+    CU_ASSERT_EQUAL(put_number(s.queue, 30000, CANO_NOW), CANO_OK);
+    for (int64_t began = 0; unfinished != 0 && suite_patience(&began);) {
+        unfinished = unfinished_of(s.queue);
+        faults += unfinished > 3 || (unfinished == 0 && picture_of(s.queue).put != 30001);
+    }
+    CU_ASSERT_EQUAL(faults, 0);
+    CU_ASSERT_EQUAL(picture_of(s.queue).put, 30001);
+    CU_ASSERT_EQUAL(cano_queue_shutdown(s.queue, false), CANO_OK);
+    end_well(children[0]);
+    end_well(children[1]);
+    strike(&s);
+}
+
 /* Works for a while, then leaves with tasks in hand. */
 static int run_quit(int argc, char **argv)
 {
@@ -272,6 +293,7 @@ static const suite_test tests[] = {
     { "join_in_another_process_ends_with_the_last_task", join_in_another_process_ends_with_the_last_task },
     { "join_is_not_early_while_each_task_puts_the_next", join_is_not_early_while_each_task_puts_the_next },
     { "polled_join_is_not_early_either", polled_join_is_not_early_either },
+    { "unfinished_is_exact_while_each_task_puts_the_next", unfinished_is_exact_while_each_task_puts_the_next },
     { "join_survives_workers_that_leave_with_tasks", join_survives_workers_that_leave_with_tasks },
     { NULL, NULL },
 };

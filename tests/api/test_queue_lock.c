@@ -295,6 +295,28 @@ static void sleepers_go_on_after_unlock(void)
     }
 }
 
+/* An internal lock is waited for, but not long: 1 ms, and what it takes to get a processor back. */
+static void who_may_not_wait_is_kept_out_at_once(void)
+{
+    const char *name = suite_name("lock");
+    cano_queue *queue = make_named(name, OPTIONS(0));
+    cano_queue *other = open_named(name);
+    int64_t fastest = INT64_MAX;
+    lock(queue);
+    for (int i = 0; i < 20; i++) {
+        const int64_t start = suite_now();
+        CU_ASSERT_EQUAL(put_number(other, 1, CANO_NOW), CANO_ETIMEOUT);
+        CU_ASSERT_EQUAL(status_of_get(other, CANO_NOW), CANO_ETIMEOUT);
+        CU_ASSERT_EQUAL(cano_queue_lock(other, CANO_NOW), CANO_ETIMEOUT);
+        fastest = elapsed(start) < fastest ? elapsed(start) : fastest;
+    }
+    CU_ASSERT(fastest < 3 * 2000);
+    unlock(queue);
+    cano_queue_close(other);
+    cano_queue_close(queue);
+    CU_ASSERT_EQUAL(cano_queue_unlink(name), CANO_OK);
+}
+
 /* ---- one step for everybody ---- */
 
 #define STEPS 300
@@ -447,6 +469,7 @@ static const suite_test tests[] = {
     { "locks_of_two_queues_are_two", locks_of_two_queues_are_two },
     { "other_threads_are_kept_out", other_threads_are_kept_out },
     { "other_handles_are_kept_out", other_handles_are_kept_out },
+    { "who_may_not_wait_is_kept_out_at_once", who_may_not_wait_is_kept_out_at_once },
     { "other_processes_are_kept_out_until_unlock", other_processes_are_kept_out_until_unlock },
     { "sizes_can_be_asked_by_others", sizes_can_be_asked_by_others },
     { "close_gives_the_lock_back", close_gives_the_lock_back },

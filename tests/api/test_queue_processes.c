@@ -175,6 +175,99 @@ static int run_getter(int argc, char **argv)
     return 0;
 }
 
+/* Take one and put it back, until the end. */
+static int run_turn(int argc, char **argv)
+{
+    (void)argc;
+    stage s = enter(argv, 0);
+    uint64_t number;
+    while ((number = get_number(s.queue, PATIENCE)) != UINT64_MAX) {
+        const cano_status status = put_number(s.queue, number, PATIENCE);
+        DEMAND(status == CANO_OK || status == CANO_ECLOSED);
+    }
+    leave(&s);
+    return 0;
+}
+
+/* Get a task and give it back, until the end. */
+static int run_turn_back(int argc, char **argv)
+{
+    (void)argc;
+    stage s = enter(argv, 0);
+    const cano_timeout delay = atoi(s.argument);
+    for (uint64_t i = 0; get_number(s.queue, PATIENCE) != UINT64_MAX; i++) {
+        DEMAND(cano_queue_give_back(s.queue, NULL, i % 4 == 3 ? delay : CANO_NOW) == CANO_OK);
+    }
+    leave(&s);
+    return 0;
+}
+
+#define CYCLING 6
+
+static void check_coming_back(const char *delay, size_t least)
+{
+    stage s = stage_of(OPTIONS(.flags = CANO_JOINABLE));
+    for (uint64_t i = 0; i < CYCLING; i++) {
+        put_number(s.queue, i, CANO_NOW);
+        get_number(s.queue, CANO_NOW);
+    }
+    for (uint64_t i = 0; i < CYCLING; i++) {
+        CU_ASSERT_EQUAL(cano_queue_give_back(s.queue, NULL, CANO_NOW), CANO_OK);
+    }
+    suite_child *children[3];
+    for (int i = 0; i < 3; i++) {
+        children[i] = start_on(&s, "turn_back", delay);
+    }
+    uint64_t faults = 0;
+    for (int i = 0; i < 20000; i++) {
+        const size_t count = count_of(s.queue);
+        faults += count < least || count > CYCLING;
+        faults += unfinished_of(s.queue) != CYCLING;
+    }
+    CU_ASSERT_EQUAL(faults, 0);
+    CU_ASSERT_EQUAL(cano_queue_shutdown(s.queue, true), CANO_OK);
+    for (int i = 0; i < 3; i++) {
+        end_well(children[i]);
+    }
+    CU_ASSERT_EQUAL(cano_queue_join(s.queue, PATIENCE), CANO_OK);
+    strike(&s);
+}
+
+/* What came back counts as queued, what is delayed does not; nothing is ever done. */
+static void sizes_are_true_while_tasks_come_back(void)
+{
+    check_coming_back("0", CYCLING - 3);
+    check_coming_back("50", 0);
+}
+
+/* Whatever the others are doing, each has at most one message in hand. */
+static void sizes_are_true_at_some_instant(void)
+{
+    stage s = stage_of(OPTIONS(.max_items = 10));
+    for (uint64_t i = 0; i < 10; i++) {
+        put_number(s.queue, i, CANO_NOW);
+    }
+    suite_child *children[3];
+    for (int i = 0; i < 3; i++) {
+        children[i] = start_on(&s, "turn", NULL);
+    }
+    uint64_t faults = 0;
+    uint64_t changes = 0;
+    for (int i = 0; i < 100000; i++) {
+        const size_t count = count_of(s.queue);
+        bool empty = true;
+        faults += count < 7 || count > 10 || cano_queue_empty(s.queue, &empty) != CANO_OK || empty;
+        changes += count != 10;
+    }
+    CU_ASSERT_EQUAL(faults, 0);
+    CU_ASSERT(changes > 0); /* they were at work */
+    CU_ASSERT_EQUAL(cano_queue_shutdown(s.queue, true), CANO_OK);
+    for (int i = 0; i < 3; i++) {
+        end_well(children[i]);
+    }
+    strike(&s);
+}
+
 /* ---- */
 
 static void run_all(uint32_t flags)
@@ -223,10 +316,12 @@ static void eight_processes_share_a_joinable_queue(void)
 static const suite_test tests[] = {
     { "eight_processes_share_a_queue", eight_processes_share_a_queue },
     { "eight_processes_share_a_joinable_queue", eight_processes_share_a_joinable_queue },
+    { "sizes_are_true_at_some_instant", sizes_are_true_at_some_instant },
+    { "sizes_are_true_while_tasks_come_back", sizes_are_true_while_tasks_come_back },
     { NULL, NULL },
 };
 
-static const suite_role roles[] = { { "putter", run_putter }, { "getter", run_getter }, { NULL, NULL } };
+static const suite_role roles[] = { { "putter", run_putter }, { "getter", run_getter }, { "turn", run_turn }, { "turn_back", run_turn_back }, { NULL, NULL } };
 
 int main(int argc, char **argv)
 {
