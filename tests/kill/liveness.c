@@ -517,13 +517,16 @@ static bool stall_at(uint64_t point)
     if (stopped) {
         scene_look_by(queue);
         EXPECT(actor_start(&heir, name, NULL, false) && actor_say(&heir, ACTOR_OPEN, SOON) == CANO_OK);
-        const bool locked = actor_say(&heir, ACTOR_TRY_LOCK, SOON) == CANO_OK;
+        size_t size = 0;
+        bool locked = actor_say(&heir, ACTOR_TRY_LOCK, SOON) == CANO_OK;
+        EXPECT(cano_queue_qsize(queue, &size) == CANO_OK);
+        locked = locked && size != 0; /* otherwise it has what it wanted */
         kill(stalled, SIGCONT);
         if (locked) {
             pause_for(30);
             EXPECT(waitpid(stalled, &status, WNOHANG) == 0); /* nobody gets while another holds the lock */
-            EXPECT(actor_say(&heir, ACTOR_UNLOCK, SOON) == CANO_OK);
         }
+        actor_say(&heir, ACTOR_UNLOCK, SOON);
         waitpid(stalled, &status, 0);
         actor_end(&heir);
     }
@@ -543,27 +546,32 @@ static void a_stale_takeover_does_not_rob(void)
     EXPECT(point > 2 && point < 500);
 }
 
-/* Each message has to be at one of four sleepers at once. */
+static void be_slow(int64_t *times)
+{
+    int64_t sent[2];
+    while (cano_queue_get(queue, sent, sizeof sent, NULL, CANO_FOREVER) == CANO_OK) {
+        times[sent[0]] = scene_now() - sent[1];
+        pause_for(5);
+    }
+    _exit(0);
+}
+
+/* Four messages in a row must be at four sleepers at once, though each of them is busy for a while then. */
 static void sleeping_getters_are_woken_at_once(void)
 {
-    enum {
-        GETTERS = 4,
-        MESSAGES = 400
-    };
+    enum { GETTERS = 4, MESSAGES = 240 };
     int64_t *times = mmap(NULL, MESSAGES * sizeof *times, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     points_unmapped(times);
     make_queue(false, 0);
     for (int i = 0; i < GETTERS; i++) {
         if (fork() == 0) {
-            int64_t sent[2];
-            while (cano_queue_get(queue, sent, sizeof sent, NULL, CANO_FOREVER) == CANO_OK) {
-                times[sent[0]] = scene_now() - sent[1];
-            }
-            _exit(0);
+            be_slow(times);
         }
     }
     for (int64_t i = 0; i < MESSAGES; i++) {
-        pause_for(1);
+        if (i % GETTERS == 0) {
+            pause_for(15);
+        }
         const int64_t sent[2] = { i, scene_now() };
         EXPECT(cano_queue_put(queue, sent, sizeof sent, CANO_NOW) == CANO_OK);
     }
@@ -572,9 +580,9 @@ static void sleeping_getters_are_woken_at_once(void)
     }
     int late = 0;
     for (int i = 0; i < MESSAGES; i++) {
-        late += times[i] > 2500;
+        late += times[i] > 3000;
     }
-    EXPECT(late < MESSAGES / 2); /* 51 us is usual, 5 ms what a slice costs */
+    EXPECT(late < MESSAGES / 2); /* 50 us is usual, 5 ms what it costs to wait for one who is busy */
     munmap(times, MESSAGES * sizeof *times);
     drop_queue();
 }

@@ -3,7 +3,7 @@
  * The storm: putters, getters, lockers, joiners and undertakers in many processes on one queue, and a director who kills them
  * with SIGKILL, stops them with SIGSTOP, alone or all at once, every 1 to 20 ms, and fills every part anew.
  *
- *     storm [--seconds S] [--seed N] [--round MS] [--calm] [--hold]
+ *     storm [--seconds S] [--seed N] [--round MS] [--calm] [--hold] [--stop]
  *
  * It goes in rounds of a few seconds, each with a queue of another shape: plain or joinable, named or not, roomy or narrow,
  * with dead letters or without. At the end of a round the killing stops, the queue is drained in one of five ways (joined and
@@ -495,6 +495,7 @@ int main(int argc, char **argv)
 {
     double seconds = 10;
     int64_t round = 2500;
+    bool stop = false;
     director d = { .random = 1 };
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) {
@@ -507,8 +508,10 @@ int main(int argc, char **argv)
             d.calm = true;
         } else if (strcmp(argv[i], "--hold") == 0) {
             d.hold = true;
+        } else if (strcmp(argv[i], "--stop") == 0) {
+            stop = true;
         } else {
-            fprintf(stderr, "storm [--seconds S] [--seed N] [--round MS] [--calm] [--hold]\n");
+            fprintf(stderr, "storm [--seconds S] [--seed N] [--round MS] [--calm] [--hold] [--stop]\n");
             return 2;
         }
     }
@@ -520,7 +523,7 @@ int main(int argc, char **argv)
     signal(SIGTERM, give_up);
     signal(SIGINT, give_up);
     const int64_t end = stage_now() + (int64_t)(seconds * 1e6);
-    while (stage_now() < end) {
+    while (stage_now() < end && !(stop && failures(&d) != 0)) {
         begin_round(&d);
         const finale how = (finale)roll(&d, FINALES);
         const uint64_t failed_before = failures(&d);

@@ -8,8 +8,10 @@
 #include "geometry.h"
 #include "layout.h"
 #include "name.h"
+#include "posix/locks.h"
 #include "ring.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -574,6 +576,47 @@ static void stranger_gets_what_access_gives_him(void)
     leave_directory(&directory);
 }
 
+/* ---- held up ---- */
+
+/* As one who is stopped in the middle of attaching: the guard's byte is locked in every file there is. */
+static void hold_guards(const char *path, int files[8], size_t *count)
+{
+    DIR *listing = opendir(path);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(listing);
+    *count = 0;
+    for (struct dirent *entry; (entry = readdir(listing)) != NULL && *count < 8;) {
+        const int file = openat(dirfd(listing), entry->d_name, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+        if (file >= 0) {
+            CU_ASSERT_EQUAL(cano_posix_lock_range(file, F_WRLCK, CANO_POSIX_GUARD, 1), 0);
+            files[(*count)++] = file;
+        }
+    }
+    closedir(listing);
+    CU_ASSERT(*count > 0);
+}
+
+static void opener_waits_5_seconds_for_one_who_is_stopped(void)
+{
+    own_directory directory = enter_directory();
+    cano_queue *queue = make_named("q", OPTIONS(0));
+    int files[8];
+    size_t count;
+    hold_guards(directory.path, files, &count);
+    const int64_t start = suite_now();
+    CU_ASSERT_EQUAL(status_of_open("q"), CANO_ETIMEOUT);
+    CU_ASSERT(elapsed(start) >= 5000000);
+    CU_ASSERT(elapsed(start) < 5000000 + SUITE_PATIENCE / 4);
+    CU_ASSERT_EQUAL(put_number(queue, 1, CANO_NOW), CANO_OK); /* who is there already goes on */
+    CU_ASSERT_EQUAL(get_number(queue, CANO_NOW), 1);
+    for (size_t i = 0; i < count; i++) {
+        close(files[i]);
+    }
+    CU_ASSERT_EQUAL(status_of_open("q"), CANO_OK);
+    cano_queue_close(queue);
+    unlink_name("q");
+    leave_directory(&directory);
+}
+
 /* ---- full ---- */
 
 static void full_directory_is_found_at_creation(void)
@@ -649,6 +692,7 @@ static const suite_test tests[] = {
     { "access_is_the_mode_of_the_file", access_is_the_mode_of_the_file },
     { "queue_of_a_stranger_is_refused_unless_access_allows_it", queue_of_a_stranger_is_refused_unless_access_allows_it },
     { "stranger_gets_what_access_gives_him", stranger_gets_what_access_gives_him },
+    { "opener_waits_5_seconds_for_one_who_is_stopped", opener_waits_5_seconds_for_one_who_is_stopped },
     { "full_directory_is_found_at_creation", full_directory_is_found_at_creation },
     { "lack_of_descriptors_is_a_limit", lack_of_descriptors_is_a_limit },
     { NULL, NULL },
