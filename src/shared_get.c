@@ -571,6 +571,7 @@ typedef struct many {
     unsigned char *buffer;
     uint64_t capacity, used;
     uint64_t first_size; /* of one that does not fit at all */
+    size_t fetched;      /* of the first so many nothing is left to be done */
 } many;
 
 /* The item remembers where its payload still is: task and reserved name the entry, or (plain) reserved the page + 1. */
@@ -581,9 +582,37 @@ static void note(many *m, const delivery *d)
     m->used += (d->size + 7) & ~UINT64_C(7);
 }
 
+/* What a plain queue has in the ring, as far as it fits, with one step of head for all of it. */
+static void take_run(cano_shared *q, many *m)
+{
+    const cano_ring *ring = &q->memory.ring;
+    const cano_queue_shared *s = q->memory.shared;
+    uint64_t position = cano_commit_position(atomic_load_explicit(&s->head, memory_order_relaxed));
+    const size_t before = m->got;
+    cano_ring_record record;
+    while (m->got < m->count && cano_ring_look(ring, position, &record) == CANO_RING_FOUND && record.kind == CANO_RING_DATA
+           && m->used <= m->capacity && record.size <= m->capacity - m->used) {
+        unsigned char *data = m->buffer + m->used;
+        if (record.size != 0) {
+            memcpy(data, cano_ring_payload(ring, record.position), record.size);
+        }
+        m->items[m->got++] = (cano_item){ .data = data, .size = record.size };
+        m->used += (record.size + 7) & ~UINT64_C(7);
+        position = record.next;
+    }
+    if (m->got != before) {
+        move_head(q, position, m->got - before);
+    }
+}
+
 static cano_status act_many(cano_shared *q, void *context)
 {
     many *m = context;
+    if (q->memory.ledger.count == 0 && may_get_at_once(q)
+        && (atomic_load_explicit(&q->memory.shared->shutdown, memory_order_acquire) & CANO_SHUT_IMMEDIATE) == 0) {
+        take_run(q, m);
+    }
+    m->fetched = m->got;
     while (m->got < m->count) {
         const uint64_t left = m->used < m->capacity ? m->capacity - m->used : 0;
         const wish w = { .buffer = left != 0 ? m->buffer + m->used : m->buffer, .capacity = left };
@@ -621,7 +650,7 @@ cano_status cano_shared_get_many(cano_shared *q, cano_item *items, size_t count,
     if (status == CANO_ETOOBIG) {
         items[0].size = (size_t)m.first_size;
     }
-    for (size_t i = 0; i < m.got; i++) {
+    for (size_t i = m.fetched; i < m.got; i++) {
         const cano_status fetched = fetch(q, &items[i]);
         status = fetched != CANO_OK ? fetched : status;
     }

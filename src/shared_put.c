@@ -554,11 +554,96 @@ static cano_status put_soon(cano_shared *q, const cano_slice *slice, int64_t dea
     return status;
 }
 
+/* ---- a batch for the ring, by a short way too ---- */
+
+typedef struct weight {
+    uint64_t units;
+    uint64_t largest; /* units of the largest record: padding is less than that */
+    uint64_t kept;    /* units to be left for those still to come */
+} weight;
+
+/* False: not all of it is for the ring, or it would not fit an empty queue. The long way knows. */
+static bool weigh(const cano_shared *q, const cano_slice *slices, size_t count, weight *w)
+{
+    uint64_t bytes = 0;
+    *w = (weight){ 0, 0, 0 };
+    for (size_t i = 0; i < count; i++) {
+        if (slices[i].size >= q->at_once_below) {
+            return false;
+        }
+        const uint64_t units = cano_ring_units_of(slices[i].size);
+        bytes += slices[i].size;
+        w->units += units;
+        w->largest = units > w->largest ? units : w->largest;
+    }
+    w->kept = kept_units(q, w->largest, (int64_t)q->memory.limits.max_items - (int64_t)count);
+    return count <= q->memory.limits.max_items && bytes <= q->memory.limits.max_bytes
+        && w->units + w->largest + w->kept + 1 <= q->memory.ring.units;
+}
+
+static bool has_room_for_all(const cano_shared *q, const weight *w, size_t count, uint64_t tail)
+{
+    const cano_queue_shared *s = q->memory.shared;
+    const uint64_t head = atomic_load_explicit(&s->head_seen, memory_order_relaxed);
+    const int64_t used = cano_commit_units(head, tail);
+    return cano_commit_items(head, tail) + (int64_t)count <= (int64_t)q->memory.limits.max_items && used >= 0
+        && (uint64_t)used + w->units + w->largest + w->kept + 1 <= q->memory.ring.units
+        && atomic_load_explicit(&s->orphan_hint, memory_order_relaxed) == 0
+        && atomic_load_explicit(&s->shutdown, memory_order_relaxed) == 0; /* stored under this lock */
+}
+
+static bool has_room_for_all_after_all(cano_shared *q, const weight *w, size_t count, uint64_t tail)
+{
+    cano_queue_shared *s = q->memory.shared;
+    /* acquire: as in has_room_after_all */
+    atomic_store_explicit(&s->head_seen, atomic_load_explicit(&s->head, memory_order_acquire), memory_order_relaxed);
+    return has_room_for_all(q, w, count, tail);
+}
+
+/* The putters' lock is held. CANO_NOT_AT_ONCE: nothing was done. */
+static cano_status put_all_locked(cano_shared *q, const cano_slice *slices, size_t count, const weight *w)
+{
+    const uint64_t tail = atomic_load_explicit(&q->memory.shared->tail, memory_order_relaxed);
+    if (!may_put_at_once(q)
+        || (!has_room_for_all(q, w, count, tail) && !has_room_for_all_after_all(q, w, count, tail))) {
+        return CANO_NOT_AT_ONCE;
+    }
+    cano_ring_batch batch = cano_ring_begin(&q->memory.ring, cano_commit_position(tail));
+    for (size_t i = 0; i < count; i++) {
+        const size_t size = slices[i].size;
+        cano_ring_expect(&q->memory.ring, batch.next, cano_ring_units_of(size));
+        void *payload = cano_ring_append(&batch, CANO_RING_DATA, (uint32_t)size);
+        if (size != 0) {
+            memcpy(payload, slices[i].data, size);
+        }
+    }
+    move_tail(q, tail, cano_ring_commit(&batch), count); /* in the commit it happens */
+    return CANO_OK;
+}
+
+static cano_status put_all_soon(cano_shared *q, const cano_slice *slices, size_t count, int64_t deadline)
+{
+    weight w;
+    if (!weigh(q, slices, count, &w)) {
+        return CANO_NOT_AT_ONCE;
+    }
+    cano_status status = cano_shared_acquire(q, &q->memory.put_lock, deadline);
+    if (status == CANO_OK) {
+        status = put_all_locked(q, slices, count, &w);
+        const cano_status released = cano_shared_release(q, &q->memory.put_lock);
+        status = released != CANO_OK ? released : status;
+        cano_shared_after_put(q, count);
+    }
+    return status;
+}
+
 cano_status cano_shared_put(cano_shared *q, const cano_slice *slices, size_t count, int64_t deadline)
 {
     job j;
     cano_status status = CANO_NOT_AT_ONCE;
-    if (count == 1 && deadline != 0 && slices->size < q->at_once_below) {
+    if (count > 1) {
+        status = put_all_soon(q, slices, count, deadline);
+    } else if (deadline != 0 && slices->size < q->at_once_below) {
         status = put_soon(q, slices, deadline);
     }
     if (status != CANO_NOT_AT_ONCE) {
