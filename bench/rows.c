@@ -350,24 +350,26 @@ static void limits_table(FILE *file)
     }
 }
 
+/* A line for each cost; how much there was stands in front of the figure, since each has its own amounts. */
 static void costs_table(FILE *file)
 {
     static table t;
+    int used[LINES_MAX] = { 0 };
     t = (table){ .columns = 1, .lines = 1 };
-    set(&t, 0, 0, "ns per operation");
+    set(&t, 0, 0, "one operation");
     for (size_t i = 0; i < count; i++) {
         const bench_row *r = &rows[i];
-        char head[CELL], cell[CELL];
+        char time[CELL], cell[NAME];
         if (strcmp(r->test, "cost") != 0) {
             continue;
         }
-        snprintf(head, sizeof head, "%zu", r->size);
-        show_time(cell, r->p50);
         const int line = line_of(&t, r->peer);
-        const int column = column_of(&t, head);
-        if (line < LINES_MAX && column < COLUMNS_MAX) {
-            set(&t, line, column, cell);
+        if (line >= LINES_MAX || used[line] + 1 >= COLUMNS_MAX) {
+            continue;
         }
+        show_time(time, r->p50);
+        snprintf(cell, sizeof cell, "%zu: %s", r->size, time);
+        set(&t, line, ++used[line], cell);
     }
     if (t.lines > 1) {
         fprintf(file, "### Cost as there is more of it\n\n");

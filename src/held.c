@@ -3,7 +3,18 @@
 
 #include "mutation.h"
 
-#include <stdlib.h>
+cano_tasks *cano_tasks_make(uint32_t entries)
+{
+    uint32_t room = 16;
+    while (room < entries) {
+        room *= 2;
+    }
+    cano_tasks *tasks = malloc(sizeof *tasks + room * sizeof tasks->list[0]);
+    if (tasks != NULL) {
+        *tasks = (cano_tasks){ .mask = room - 1 };
+    }
+    return tasks;
+}
 
 cano_status cano_held_prepare(cano_held *held, uint32_t count)
 {
@@ -14,52 +25,19 @@ cano_status cano_held_prepare(cano_held *held, uint32_t count)
     return held->nodes != NULL ? CANO_OK : CANO_ENOMEM;
 }
 
-void cano_held_add(cano_held *held, uint32_t entry, uint64_t serial, uintptr_t thread)
+void cano_held_add(cano_held *held, uint32_t entry, uint64_t serial, void *copy)
 {
-    cano_held_node *node = &held->nodes[entry];
-    *node = (cano_held_node){ .previous = held->newest, .thread = thread, .serial = serial, .in_use = true };
-    if (held->newest != 0) {
-        held->nodes[held->newest - 1].next = entry + 1;
-    } else {
-        held->oldest = entry + 1;
-    }
-    held->newest = entry + 1;
-}
-
-cano_held_node *cano_held_find(cano_held *held, uint32_t entry, uint64_t serial)
-{
-    if (held->nodes == NULL || entry >= held->count) {
-        return NULL;
-    }
-    cano_held_node *node = &held->nodes[entry];
-    return node->in_use && (node->serial == serial || CANO_MUTATED(SERIAL_IGNORED)) ? node : NULL;
-}
-
-uint32_t cano_held_oldest(const cano_held *held, uintptr_t thread)
-{
-    for (uint32_t entry = held->oldest; entry != 0; entry = held->nodes[entry - 1].next) {
-        if (held->nodes[entry - 1].thread == thread) {
-            return entry - 1;
-        }
-    }
-    return held->oldest - 1; /* UINT32_MAX when there is none */
+    held->nodes[entry] = (cano_held_node){ serial, copy, true };
 }
 
 bool cano_held_remove(cano_held *held, uint32_t entry, uint64_t serial, void **copy)
 {
-    cano_held_node *node = cano_held_find(held, entry, serial);
-    if (node == NULL) {
+    if (held->nodes == NULL || entry >= held->count) {
         return false;
     }
-    if (node->next != 0) {
-        held->nodes[node->next - 1].previous = node->previous;
-    } else {
-        held->newest = node->previous;
-    }
-    if (node->previous != 0) {
-        held->nodes[node->previous - 1].next = node->next;
-    } else {
-        held->oldest = node->next;
+    cano_held_node *node = &held->nodes[entry];
+    if (!node->in_use || (node->serial != serial && !CANO_MUTATED(SERIAL_IGNORED))) {
+        return false;
     }
     *copy = node->copy;
     *node = (cano_held_node){ 0 };
@@ -68,10 +46,8 @@ bool cano_held_remove(cano_held *held, uint32_t entry, uint64_t serial, void **c
 
 void cano_held_clear(cano_held *held)
 {
-    while (held->oldest != 0) {
-        cano_held_node *node = &held->nodes[held->oldest - 1];
-        held->oldest = node->next;
-        free(node->copy);
+    for (uint32_t entry = 0; entry < held->count && held->nodes != NULL; entry++) {
+        free(held->nodes[entry].copy);
     }
     free(held->nodes);
     *held = (cano_held){ 0 };

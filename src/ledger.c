@@ -4,7 +4,7 @@
 #include "mutation.h"
 #include "os.h"
 
-uint32_t cano_ledger_find_free(const cano_ledger *ledger)
+uint32_t cano_ledger_find_free_slow(const cano_ledger *ledger)
 {
     uint32_t entry = atomic_load_explicit(ledger->rotor, memory_order_relaxed);
     for (uint32_t tried = 0; tried < ledger->count; tried++, entry++) {
@@ -12,7 +12,7 @@ uint32_t cano_ledger_find_free(const cano_ledger *ledger)
             entry = 0;
         }
         if (cano_task_unpack(cano_ledger_load(ledger, entry)).state == CANO_TASK_FREE) {
-            atomic_store_explicit(ledger->rotor, entry + 1, memory_order_relaxed); /* only a hint */
+            atomic_store_explicit(ledger->rotor, entry, memory_order_relaxed); /* only a hint */
             return entry;
         }
     }

@@ -31,6 +31,7 @@ enum {
     CANO_TASK_DEAD_HELD = 6
 };
 
+#define CANO_TASK_STATES UINT64_C(15) /* the bits of a word that are its state */
 #define CANO_SERIAL_MASK ((UINT64_C(1) << 34) - 1)
 #define CANO_DEATHS_MAX 65535u
 #define CANO_NO_ENTRY UINT32_MAX
@@ -54,7 +55,7 @@ typedef struct cano_ledger {
 
 static inline cano_task_word cano_task_unpack(uint64_t word)
 {
-    return (cano_task_word){ (uint32_t)(word & 15), (uint32_t)(word >> 4 & 1023), (uint32_t)(word >> 14 & 65535), word >> 30 };
+    return (cano_task_word){ (uint32_t)(word & CANO_TASK_STATES), (uint32_t)(word >> 4 & 1023), (uint32_t)(word >> 14 & 65535), word >> 30 };
 }
 
 static inline uint64_t cano_task_pack(cano_task_word t)
@@ -68,10 +69,11 @@ static inline uint64_t cano_ledger_load(const cano_ledger *ledger, uint32_t entr
     return atomic_load_explicit(&ledger->words[entry], memory_order_acquire);
 }
 
-/* One swap of the exact word. acq_rel: what a worker did before task_done is visible to who sees it done. */
+/* One swap of the exact word. What a worker did before task_done is visible to who sees it done: acq_rel. seq_cst, so that it is
+ * also the fence between this change and the look at an event word (loaded seq_cst) behind it. */
 static inline bool cano_ledger_swap(const cano_ledger *ledger, uint32_t entry, uint64_t seen, cano_task_word next)
 {
-    return atomic_compare_exchange_strong_explicit(&ledger->words[entry], &seen, cano_task_pack(next), memory_order_acq_rel,
+    return atomic_compare_exchange_strong_explicit(&ledger->words[entry], &seen, cano_task_pack(next), memory_order_seq_cst,
                                                    memory_order_relaxed);
 }
 
@@ -82,7 +84,24 @@ static inline void cano_ledger_store(const cano_ledger *ledger, uint32_t entry, 
 }
 
 /* A free entry, or CANO_NO_ENTRY. Under the getters' lock. */
-uint32_t cano_ledger_find_free(const cano_ledger *ledger);
+uint32_t cano_ledger_find_free_slow(const cano_ledger *ledger);
+
+/* The one taken last, if it is free again: a worker with one task at a time uses the same lines over and over. */
+static inline uint32_t cano_ledger_find_free(const cano_ledger *ledger)
+{
+    const uint32_t entry = atomic_load_explicit(ledger->rotor, memory_order_relaxed);
+    if (entry < ledger->count && (cano_ledger_load(ledger, entry) & CANO_TASK_STATES) == CANO_TASK_FREE) {
+        return entry;
+    }
+    return cano_ledger_find_free_slow(ledger);
+}
+
+/* Has anything come back that is due, or may something have? Two loads when not. */
+static inline bool cano_ledger_has_returns(const cano_ledger *ledger)
+{
+    return (atomic_load_explicit(ledger->orphan_hint, memory_order_relaxed)
+            | atomic_load_explicit(ledger->next_due, memory_order_relaxed)) != 0;
+}
 
 /* The oldest task that has come back and is due: an entry, or CANO_NO_ENTRY. Under the getters' lock. Costs two loads when
  * nothing has come back. */

@@ -81,12 +81,15 @@ void cano_presence_reset(cano_presence *presence)
     atomic_store_explicit(&presence->first.thread, 0, memory_order_relaxed);
     atomic_store_explicit(&presence->first.state, CANO_AWAY, memory_order_relaxed);
     atomic_store_explicit(&presence->first.next, NULL, memory_order_relaxed);
+    presence->first.tasks = NULL;
 }
 
 void cano_presence_clear(cano_presence *presence)
 {
+    free(presence->first.tasks);
     for (cano_seat *seat = next_of(&presence->first); seat != NULL;) {
         cano_seat *next = next_of(seat);
+        free(seat->tasks);
         free(seat);
         seat = next;
     }

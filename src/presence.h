@@ -22,6 +22,7 @@ typedef struct cano_seat {
     _Atomic uintptr_t thread;        /* whose; 0: nobody's yet */
     _Atomic uint32_t state;          /* sequence 30 bits, CANO_AWAY and so on 2 bits */
     _Atomic(struct cano_seat *) next; /* seats are added, never removed */
+    struct cano_tasks *tasks;         /* what the thread got, for itself alone (held.h); one piece of memory, or NULL */
 } cano_seat;
 
 typedef struct cano_presence {

@@ -18,7 +18,7 @@ typedef struct delivery {
     void *copy; /* memory made for a view where the message does not lie in one piece that we keep; or NULL */
 } delivery;
 
-/* What the caller wants of one message. With a buffer, a small plain message is copied into it under the lock. */
+/* What the caller wants of one message. With a buffer, a small message is copied into it under the lock. */
 typedef struct wish {
     void *buffer;
     uint64_t capacity;
@@ -123,7 +123,7 @@ static void drop_copy(delivery *d)
     d->copy = NULL;
 }
 
-static cano_status lease_record(cano_shared *q, const cano_ring_record *record, delivery *d)
+static inline cano_status lease_record(cano_shared *q, const cano_ring_record *record, const wish *w, delivery *d)
 {
     if (CANO_MUTATED(LEASE_AFTER_HEAD)) {
         move_head(q, record->next, 1);
@@ -132,8 +132,11 @@ static cano_status lease_record(cano_shared *q, const cano_ring_record *record, 
     if (status == CANO_OK && !CANO_MUTATED(LEASE_AFTER_HEAD)) {
         move_head(q, record->next, 1);
     }
+    if (status == CANO_OK && d->page == CANO_NO_PAGE && !w->as_view && d->size != 0) {
+        memcpy(w->buffer, q->memory.ledger.entries[d->entry].payload, d->size);
+    }
     if (status == CANO_OK && !CANO_MUTATED(HELD_AFTER_UNLOCK)) {
-        hold(q, d);
+        hold(q, d); /* behind the copy: from now on another thread of ours may end it */
     }
     return status;
 }
@@ -166,7 +169,7 @@ static cano_status take_record(cano_shared *q, const cano_ring_record *record, c
     const bool leased = q->memory.ledger.count != 0;
     cano_status status = make_copy_room(q, w, leased, d);
     if (status == CANO_OK) {
-        status = leased ? lease_record(q, record, d) : consume_record(q, record, w, d);
+        status = leased ? lease_record(q, record, w, d) : consume_record(q, record, w, d);
     }
     if (status != CANO_OK) {
         drop_copy(d);
@@ -259,6 +262,9 @@ static cano_status from_returned(cano_shared *q, const wish *w, delivery *d)
         status = make_copy_room(q, w, true, d);
         if (status != CANO_OK) {
             return status;
+        }
+        if (d->page == CANO_NO_PAGE && !w->as_view && d->size != 0) {
+            memcpy(w->buffer, m->ledger.entries[d->entry].payload, d->size);
         }
         t.state = CANO_TASK_HELD;
         t.slot = cano_word_slot(m->me);
@@ -425,29 +431,67 @@ static cano_status repeat(cano_shared *q, action act, void *context, int64_t dea
 
 /* ---- handing over, outside the lock ---- */
 
-static void remember(cano_shared *q, const delivery *d)
+/* Does the word of an entry say that we hold the task of that serial? */
+static bool is_held(const cano_shared *q, uint32_t entry, uint64_t serial)
 {
+    const cano_task_word t = cano_task_unpack(cano_ledger_load(&q->memory.ledger, entry));
+    return (t.state == CANO_TASK_HELD || t.state == CANO_TASK_DEAD_HELD) && t.serial == serial
+        && t.slot == cano_word_slot(q->memory.me);
+}
+
+/* A list is full of tasks that ended otherwise: by number, or in other threads. No more are held than the ledger has entries, so
+ * there is room then. */
+static void forget_ended(const cano_shared *q, cano_tasks *tasks)
+{
+    for (uint32_t left = tasks->newest - tasks->oldest; left > 0; left--) {
+        uint32_t entry;
+        uint64_t serial;
+        if (cano_tasks_take(tasks, &entry, &serial) && is_held(q, entry, serial)) {
+            cano_tasks_add(tasks, entry, serial);
+        }
+    }
+}
+
+/* Remember what this thread got, in order. A task in blocks, or with a copy, is ended by who takes it off a second list. */
+static void remember(cano_shared *q, const delivery *d, cano_tasks *tasks)
+{
+    const uint64_t serial = d->task & CANO_SERIAL_MASK;
     if (CANO_MUTATED(HELD_AFTER_UNLOCK)) {
         hold(q, d);
     }
-    cano_latch_close(&q->latch);
-    cano_held_add(&q->held, d->entry, d->task & CANO_SERIAL_MASK, cano_thread_self());
-    cano_latch_open(&q->latch);
+    if (d->page != CANO_NO_PAGE) {
+        cano_latch_close(&q->latch);
+        cano_held_add(&q->held, d->entry, serial, d->copy);
+        cano_latch_open(&q->latch);
+    }
+    if (cano_tasks_are_full(tasks)) {
+        forget_ended(q, tasks);
+    }
+    cano_tasks_add(tasks, d->entry, serial);
+}
+
+/* This thread's list of tasks; NULL: no memory. */
+static cano_tasks *list_of_tasks(cano_shared *q)
+{
+    cano_seat *seat = cano_presence_seat(&q->presence);
+    if (seat->tasks == NULL) {
+        seat->tasks = cano_tasks_make(q->memory.ledger.count);
+    }
+    return seat->tasks;
 }
 
 /* Copy to the caller what was not copied under the lock, and let go of blocks that are ours. */
 static cano_status hand_over(cano_shared *q, const delivery *d, void *buffer)
 {
+    cano_status status = CANO_OK;
+    if (d->page != CANO_NO_PAGE) {
+        status = cano_arena_copy(&q->memory.arena, d->page, buffer, d->size);
+    }
     if (d->entry != CANO_NO_ENTRY) {
-        const cano_status status = copy_leased(q, d, buffer);
-        remember(q, d); /* not before: another thread's task_done(NULL) may end it from now on */
-        return status;
+        remember(q, d, list_of_tasks(q)); /* not before: another thread's task_done(NULL) may end it from now on */
+    } else if (d->page != CANO_NO_PAGE) {
+        cano_arena_free(&q->memory.arena, d->page);
     }
-    if (d->page == CANO_NO_PAGE) {
-        return CANO_OK;
-    }
-    const cano_status status = cano_arena_copy(&q->memory.arena, d->page, buffer, d->size);
-    cano_arena_free(&q->memory.arena, d->page);
     return status;
 }
 
@@ -466,82 +510,121 @@ static inline bool may_get_at_once(const cano_shared *q)
         || atomic_load_explicit(&q->memory.shared->single_getter, memory_order_relaxed) == q->memory.me; /* under this lock */
 }
 
-/* A small message of a plain queue; the getters' lock is held. CANO_NOT_AT_ONCE: nothing was done. *head: as it is then. */
-static inline cano_status get_locked(cano_shared *q, void *buffer, uint64_t capacity, uint64_t *size, uint64_t *head)
+/* Is a message at head that can be taken without further ado? The getters' lock is held. */
+static inline bool is_plain(const cano_shared *q, uint64_t head, uint64_t capacity, cano_ring_record *record)
 {
     const cano_queue_memory *m = &q->memory;
-    cano_ring_record record;
-    const uint64_t before = atomic_load_explicit(&m->shared->head, memory_order_relaxed);
-    if (cano_ring_look(&m->ring, cano_commit_position(before), &record) != CANO_RING_FOUND || record.kind != CANO_RING_DATA
-        || record.size > capacity || !may_get_at_once(q)
-        || (atomic_load_explicit(&m->shared->shutdown, memory_order_acquire) & CANO_SHUT_IMMEDIATE) != 0) {
+    return cano_ring_look(&m->ring, cano_commit_position(head), record) == CANO_RING_FOUND && record->kind == CANO_RING_DATA
+        && record->size <= capacity && may_get_at_once(q)
+        && (atomic_load_explicit(&m->shared->shutdown, memory_order_acquire) & CANO_SHUT_IMMEDIATE) == 0;
+}
+
+static inline uint64_t head_behind(uint64_t head, const cano_ring_record *record)
+{
+    return cano_commit_word(record->next, (head & CANO_COUNT_MASK) + 1);
+}
+
+static inline cano_status get_message_at_once(cano_shared *q, void *buffer, uint64_t capacity, size_t *size)
+{
+    if (!cano_lock_try(&q->memory.get_lock)) {
         return CANO_NOT_AT_ONCE;
     }
-    *size = record.size;
-    consume_one(q, &record, buffer);
-    *head = cano_commit_word(record.next, (before & CANO_COUNT_MASK) + 1);
-    return CANO_OK;
+    cano_ring_record record;
+    const uint64_t head = atomic_load_explicit(&q->memory.shared->head, memory_order_relaxed);
+    const bool there = is_plain(q, head, capacity, &record);
+    if (there) {
+        consume_one(q, &record, buffer);
+    }
+    const cano_status released = cano_lock_release(&q->memory.get_lock);
+    if (there) {
+        if (size != NULL) {
+            *size = record.size;
+        }
+        cano_shared_after_get(q, head_behind(head, &record), false);
+    }
+    return there || released != CANO_OK ? released : CANO_NOT_AT_ONCE;
+}
+
+/* What has come back goes first; what a full table means, the long way knows. The getters' lock is held. */
+static inline bool lease_one(cano_shared *q, const wish *w, const cano_ring_record *record, delivery *d)
+{
+    d->size = record->size;
+    d->page = CANO_NO_PAGE;
+    return !cano_ledger_has_returns(&q->memory.ledger) && lease_record(q, record, w, d) == CANO_OK;
+}
+
+static cano_status get_task_at_once(cano_shared *q, cano_seat *seat, void *buffer, uint64_t capacity, size_t *size)
+{
+    if (seat->tasks == NULL || !cano_lock_try(&q->memory.get_lock)) {
+        return CANO_NOT_AT_ONCE;
+    }
+    const wish w = { .buffer = buffer, .capacity = capacity };
+    delivery d;
+    cano_ring_record record;
+    const uint64_t head = atomic_load_explicit(&q->memory.shared->head, memory_order_relaxed);
+    const bool there = is_plain(q, head, capacity, &record) && lease_one(q, &w, &record, &d);
+    const cano_status released = cano_lock_release(&q->memory.get_lock);
+    if (there) {
+        if (size != NULL) {
+            *size = record.size;
+        }
+        remember(q, &d, seat->tasks);
+        cano_shared_after_get(q, head_behind(head, &record), false);
+    }
+    return there || released != CANO_OK ? released : CANO_NOT_AT_ONCE;
 }
 
 cano_status cano_shared_get_at_once(cano_queue *queue, void *buffer, uint64_t capacity, size_t *size)
 {
     cano_shared *q = (cano_shared *)queue;
-    cano_seat *seat = q->memory.ledger.count == 0 ? cano_shared_sit(q) : NULL;
+    cano_seat *seat = cano_shared_sit(q);
     if (seat == NULL) {
         return CANO_NOT_AT_ONCE;
     }
-    cano_status status = CANO_NOT_AT_ONCE;
     look_now_and_then(q); /* it must not hold the lock: others are put right under it */
-    if (cano_lock_try(&q->memory.get_lock)) {
-        uint64_t bytes;
-        uint64_t head;
-        status = get_locked(q, buffer, capacity, &bytes, &head);
-        const cano_status released = cano_lock_release(&q->memory.get_lock);
-        if (status == CANO_OK) {
-            if (size != NULL) {
-                *size = (size_t)bytes;
-            }
-            cano_shared_after_get(q, head, false);
-        }
-        status = released != CANO_OK ? released : status;
-    }
+    const cano_status status = queue->joinable ? get_task_at_once(q, seat, buffer, capacity, size)
+                                               : get_message_at_once(q, buffer, capacity, size);
     cano_shared_stand_up(q, seat, status);
     return status;
 }
 
 /* One could not be got at once: the lock was taken, or there was none. Wait a moment for putters that are awake. */
-static cano_status get_soon(cano_shared *q, void *buffer, uint64_t capacity, uint64_t *size, int64_t deadline)
+static cano_status get_soon(cano_shared *q, one *o, int64_t deadline)
 {
-    uint64_t head;
     if (!cano_shared_spin(q, has_items, NULL, 1)) {
         return CANO_NOT_AT_ONCE;
     }
-    cano_status status = cano_shared_acquire(q, &q->memory.get_lock, deadline);
-    if (status == CANO_OK) {
-        status = get_locked(q, buffer, capacity, size, &head);
-        const cano_status released = cano_shared_release(q, &q->memory.get_lock);
-        if (status == CANO_OK) {
-            cano_shared_after_get(q, head, false);
-        }
-        status = released != CANO_OK ? released : status;
+    const cano_status acquired = cano_shared_acquire(q, &q->memory.get_lock, deadline);
+    if (acquired != CANO_OK) {
+        return acquired;
     }
-    return status;
+    cano_ring_record record;
+    const uint64_t head = atomic_load_explicit(&q->memory.shared->head, memory_order_relaxed);
+    bool there = is_plain(q, head, o->wish.capacity, &record);
+    if (there && q->base.joinable) {
+        there = lease_one(q, &o->wish, &record, &o->delivery);
+    } else if (there) {
+        o->delivery = (delivery){ .size = record.size, .entry = CANO_NO_ENTRY, .page = CANO_NO_PAGE };
+        consume_one(q, &record, o->wish.buffer);
+    }
+    const cano_status released = cano_shared_release(q, &q->memory.get_lock);
+    if (there) {
+        cano_shared_after_get(q, head_behind(head, &record), false);
+    }
+    return there || released != CANO_OK ? released : CANO_NOT_AT_ONCE;
 }
 
 cano_status cano_shared_get(cano_shared *q, void *buffer, uint64_t capacity, uint64_t *size, int64_t deadline)
 {
-    one o;
+    one o = { .wish = { .buffer = buffer, .capacity = capacity } };
     look_now_and_then(q);
-    cano_status status = CANO_NOT_AT_ONCE;
-    const bool soon = deadline != 0 && q->memory.ledger.count == 0;
-    if (soon) {
-        status = get_soon(q, buffer, capacity, size, deadline);
+    if (q->base.joinable && list_of_tasks(q) == NULL) {
+        return CANO_ENOMEM;
     }
-    if (status != CANO_NOT_AT_ONCE) {
-        return status;
+    cano_status status = deadline != 0 ? get_soon(q, &o, deadline) : CANO_NOT_AT_ONCE;
+    if (status == CANO_NOT_AT_ONCE) {
+        status = repeat_spun(q, act_one, &o, deadline, deadline != 0);
     }
-    o.wish = (wish){ .buffer = buffer, .capacity = capacity };
-    status = repeat_spun(q, act_one, &o, deadline, soon);
     if (status == CANO_OK) {
         status = hand_over(q, &o.delivery, buffer);
     }
@@ -574,10 +657,13 @@ typedef struct many {
     size_t fetched;      /* of the first so many nothing is left to be done */
 } many;
 
-/* The item remembers where its payload still is: task and reserved name the entry, or (plain) reserved the page + 1. */
+#define IN_BLOCKS (UINT32_C(1) << 31) /* above every entry + 1 */
+
+/* The item remembers where its payload still is: reserved is the entry + 1, with IN_BLOCKS, or (plain) the page + 1. */
 static void note(many *m, const delivery *d)
 {
-    const uint32_t where = d->entry != CANO_NO_ENTRY ? d->entry + 1 : d->page == CANO_NO_PAGE ? 0 : d->page + 1;
+    const bool in_blocks = d->page != CANO_NO_PAGE;
+    const uint32_t where = d->entry != CANO_NO_ENTRY ? (d->entry + 1) | (in_blocks ? IN_BLOCKS : 0) : in_blocks ? d->page + 1 : 0;
     m->items[m->got++] = (cano_item){ m->buffer + m->used, (size_t)d->size, d->task, d->deaths + 1, where };
     m->used += (d->size + 7) & ~UINT64_C(7);
 }
@@ -635,8 +721,10 @@ static cano_status fetch(cano_shared *q, cano_item *item)
         item->reserved = 0;
         item->deliveries = 0;
     } else {
+        const bool in_blocks = (item->reserved & IN_BLOCKS) != 0;
+        item->reserved &= ~IN_BLOCKS;
         d.entry = item->reserved - 1;
-        d.page = q->memory.ledger.entries[d.entry].page;
+        d.page = in_blocks ? q->memory.ledger.entries[d.entry].page : CANO_NO_PAGE; /* such an entry is ours until remembered */
     }
     return hand_over(q, &d, item->data);
 }
@@ -645,6 +733,9 @@ cano_status cano_shared_get_many(cano_shared *q, cano_item *items, size_t count,
                                  int64_t deadline)
 {
     look_now_and_then(q);
+    if (q->base.joinable && list_of_tasks(q) == NULL) {
+        return CANO_ENOMEM;
+    }
     many m = { .items = items, .count = count, .buffer = buffer, .capacity = capacity };
     cano_status status = repeat(q, act_many, &m, deadline);
     if (status == CANO_ETOOBIG) {
@@ -693,17 +784,6 @@ static void keep_view(cano_shared *q, const delivery *d, const cano_item *item)
     cano_latch_open(&q->latch);
 }
 
-static void keep_lease(cano_shared *q, const delivery *d)
-{
-    if (CANO_MUTATED(HELD_AFTER_UNLOCK)) {
-        hold(q, d);
-    }
-    cano_latch_close(&q->latch);
-    cano_held_add(&q->held, d->entry, d->task & CANO_SERIAL_MASK, cano_thread_self());
-    q->held.nodes[d->entry].copy = d->copy;
-    cano_latch_open(&q->latch);
-}
-
 typedef cano_status (*repeater)(cano_shared *q, action act, void *context, int64_t deadline);
 
 /* Take as a view by the given action, which fills a one. */
@@ -715,9 +795,13 @@ static cano_status take_by(cano_shared *q, repeater again, action act, cano_item
     if (status != CANO_OK) {
         return status;
     }
-    one o;
-    o.wish = (wish){ .as_view = true };
-    status = again(q, act, &o, deadline);
+    one o = { .wish = { .as_view = true } };
+    if (q->base.joinable && list_of_tasks(q) == NULL) {
+        status = CANO_ENOMEM;
+    }
+    if (status == CANO_OK) {
+        status = again(q, act, &o, deadline);
+    }
     if (status == CANO_OK) {
         status = show(q, &o.delivery, item);
     }
@@ -726,7 +810,7 @@ static cano_status take_by(cano_shared *q, repeater again, action act, cano_item
         return CANO_OK;
     }
     if (status == CANO_OK) {
-        keep_lease(q, &o.delivery);
+        remember(q, &o.delivery, list_of_tasks(q));
     }
     cano_latch_close(&q->latch);
     cano_views_drop(&q->views);

@@ -12,31 +12,70 @@ typedef struct task {
     cano_task_word state;
 } task;
 
-/* Take the task off this process's list; whoever does it is the only one to end it. CANO_ENOTHELD. */
-static cano_status claim(cano_shared *q, const cano_item *item, task *t)
+/* Read the word of an entry: does it say that we hold the task of that serial? */
+static bool read_word(const cano_shared *q, uint32_t entry, uint64_t serial, task *t)
 {
-    void *copy = NULL;
-    cano_latch_close(&q->latch);
-    uint32_t entry = item != NULL ? item->reserved - 1 : cano_held_oldest(&q->held, cano_thread_self());
-    uint64_t serial = 0;
-    if (item != NULL) {
-        serial = item->task & CANO_SERIAL_MASK;
-    } else if (q->held.nodes != NULL && entry < q->held.count) {
-        serial = q->held.nodes[entry].serial;
+    if (entry >= q->memory.ledger.count) {
+        return false;
     }
-    const bool ours = cano_held_remove(&q->held, entry, serial, &copy);
-    cano_latch_open(&q->latch);
-    if (!ours) {
-        return CANO_ENOTHELD;
-    }
-    free(copy);
     t->entry = entry;
     t->word = cano_ledger_load(&q->memory.ledger, entry);
     t->state = cano_task_unpack(t->word);
     const bool held = t->state.state == CANO_TASK_HELD || t->state.state == CANO_TASK_DEAD_HELD;
     const bool serial_fits = t->state.serial == serial || CANO_MUTATED(SERIAL_IGNORED);
-    const bool same = serial_fits && t->state.slot == cano_word_slot(q->memory.me);
-    return held && same ? CANO_OK : CANO_ECORRUPT; /* nobody else ends what we hold while we live */
+    return held && serial_fits && t->state.slot == cano_word_slot(q->memory.me);
+}
+
+/* The oldest task that this participant holds, whichever of its threads got it. */
+static bool find_oldest(const cano_shared *q, task *t)
+{
+    bool found = false;
+    for (uint32_t entry = 0; entry < q->memory.ledger.count; entry++) {
+        task other;
+        const uint64_t serial = cano_task_unpack(cano_ledger_load(&q->memory.ledger, entry)).serial;
+        if (read_word(q, entry, serial, &other)
+            && (!found || ((serial - t->state.serial) & CANO_SERIAL_MASK) > CANO_SERIAL_MASK / 2)) {
+            *t = other;
+            found = true;
+        }
+    }
+    return found;
+}
+
+/* Which task is meant: the item's; or the oldest that this thread holds, then the oldest at all. */
+static bool find(cano_shared *q, const cano_item *item, task *t)
+{
+    if (item != NULL) {
+        return read_word(q, item->reserved - 1, item->task & CANO_SERIAL_MASK, t);
+    }
+    cano_tasks *tasks = cano_presence_seat(&q->presence)->tasks;
+    uint32_t entry;
+    uint64_t serial;
+    while (cano_tasks_take(tasks, &entry, &serial)) {
+        if (read_word(q, entry, serial, t)) {
+            return true;
+        }
+    }
+    return find_oldest(q, t);
+}
+
+/* A task in blocks is ended by who takes it off the list of those: its blocks are touched before its word is swapped. All
+ * others are ended by who swaps the word. *page: of its blocks, or CANO_NO_PAGE. */
+static cano_status claim(cano_shared *q, const cano_item *item, task *t, uint32_t *page)
+{
+    if (!find(q, item, t)) {
+        return CANO_ENOTHELD;
+    }
+    *page = q->memory.ledger.entries[t->entry].page;
+    if (*page == CANO_NO_PAGE) {
+        return CANO_OK;
+    }
+    void *copy = NULL;
+    cano_latch_close(&q->latch);
+    const bool ours = cano_held_remove(&q->held, t->entry, t->state.serial, &copy);
+    cano_latch_open(&q->latch);
+    free(copy);
+    return ours ? CANO_OK : CANO_ENOTHELD;
 }
 
 /* ---- done ---- */
@@ -102,41 +141,70 @@ static bool is_done(cano_shared *q, void *context)
     return cano_shared_is_done(q);
 }
 
+/* Behind the swap of the entry, which is a full fence. */
 static void tell_joiners(cano_shared *q, bool even_if_not_done)
 {
-    atomic_thread_fence(memory_order_seq_cst); /* behind the swap of the entry; pairs with the fence of cano_event_arm */
     cano_event *event = &q->memory.shared->done_event;
     if (cano_event_is_armed(event) && (even_if_not_done || cano_shared_is_done(q))) {
         cano_event_wake_slow(&q->memory.segment, event, UINT32_MAX);
     }
 }
 
+/* The swap of the word ends a task; if it fails, another thread of ours was faster. */
+static cano_status end_task(cano_shared *q, const task *t)
+{
+    const cano_task_word done = { CANO_TASK_FREE, 0, 0, t->state.serial };
+    return cano_ledger_swap(&q->memory.ledger, t->entry, t->word, done) ? CANO_OK : CANO_ENOTHELD;
+}
+
 /* The task's blocks become ours first (dying then leaves them reachable from the entry, which comes back), then the entry is
  * free, then the blocks. */
+static cano_status end_task_in_blocks(cano_shared *q, const task *t, uint32_t page)
+{
+    cano_status status = cano_arena_own(&q->memory.arena, page, q->memory.ledger.entries[t->entry].size);
+    if (status == CANO_OK) {
+        status = end_task(q, t) == CANO_OK ? CANO_OK : CANO_ECORRUPT; /* nobody else ends it while we live */
+    }
+    if (status == CANO_OK) {
+        cano_arena_free(&q->memory.arena, page);
+    }
+    return status;
+}
+
+/* The usual case: the oldest task of this thread, its payload not in blocks, is still held and nobody waits for the last one to
+ * be done. False: nothing was done. */
+static bool end_at_once(cano_shared *q)
+{
+    const cano_ledger *ledger = &q->memory.ledger;
+    cano_tasks *tasks = cano_presence_seat(&q->presence)->tasks;
+    uint32_t entry;
+    uint64_t serial;
+    if (!cano_tasks_look(tasks, &entry, &serial) || entry >= ledger->count) {
+        return false;
+    }
+    const cano_task_word held = { CANO_TASK_HELD, cano_word_slot(q->memory.me), 0, serial };
+    const cano_task_word done = { CANO_TASK_FREE, 0, 0, serial };
+    const bool ended = ledger->entries[entry].page == CANO_NO_PAGE && cano_ledger_swap(ledger, entry, cano_task_pack(held), done);
+    tasks->oldest += ended;
+    return ended;
+}
+
 cano_status cano_shared_task_done(cano_shared *q, const cano_item *item)
 {
-    cano_queue_memory *m = &q->memory;
+    if (item == NULL && end_at_once(q)) {
+        tell_joiners(q, false);
+        return CANO_OK;
+    }
     task t;
-    cano_status status = claim(q, item, &t);
-    if (status != CANO_OK) {
-        return status;
+    uint32_t page;
+    cano_status status = claim(q, item, &t, &page);
+    if (status == CANO_OK) {
+        status = page == CANO_NO_PAGE ? end_task(q, &t) : end_task_in_blocks(q, &t, page);
     }
-    const uint32_t page = m->ledger.entries[t.entry].page;
-    if (page != CANO_NO_PAGE) {
-        status = cano_arena_own(&m->arena, page, m->ledger.entries[t.entry].size);
-        if (status != CANO_OK) {
-            return status;
-        }
+    if (status == CANO_OK) {
+        tell_joiners(q, false);
     }
-    const cano_task_word done = { CANO_TASK_FREE, 0, 0, t.state.serial };
-    if (!cano_ledger_swap(&m->ledger, t.entry, t.word, done)) {
-        return CANO_ECORRUPT;
-    }
-    if (page != CANO_NO_PAGE) {
-        cano_arena_free(&m->arena, page);
-    }
-    tell_joiners(q, false);
-    return CANO_OK;
+    return status;
 }
 
 cano_status cano_shared_join(cano_shared *q, int64_t deadline)
@@ -153,25 +221,6 @@ cano_status cano_shared_join(cano_shared *q, int64_t deadline)
 
 /* ---- give back ---- */
 
-/* A dead letter begins anew: a number of its own, so that join's second look at it sees the difference. Under the getters'
- * lock, where numbers are given out. */
-static cano_status revive(cano_shared *q, const task *t, cano_task_word *next)
-{
-    cano_queue_memory *m = &q->memory;
-    const cano_status status = cano_shared_acquire(q, &m->get_lock, CANO_OS_NEVER);
-    if (status != CANO_OK) {
-        return status;
-    }
-    const uint64_t number = atomic_load_explicit(&m->shared->next_task, memory_order_relaxed) + 1;
-    atomic_store_explicit(&m->shared->next_task, number, memory_order_relaxed);
-    m->ledger.entries[t->entry].task = number;
-    next->deaths = 0;
-    next->serial = number & CANO_SERIAL_MASK;
-    const bool swapped = cano_ledger_swap(&m->ledger, t->entry, t->word, *next);
-    const cano_status released = cano_shared_release(q, &m->get_lock);
-    return swapped ? released : CANO_ECORRUPT;
-}
-
 static void set_delay(cano_shared *q, uint32_t entry, int64_t delay)
 {
     cano_ledger_entry *e = &q->memory.ledger.entries[entry];
@@ -179,6 +228,40 @@ static void set_delay(cano_shared *q, uint32_t entry, int64_t delay)
     const int64_t most = INT64_MAX - now; /* beyond the end of time is at the end of time */
     e->delay_set = (uint64_t)now; /* both before the swap that says DELAYED */
     e->delay = (uint64_t)(delay < most ? delay : most);
+}
+
+/* A dead letter begins anew: a number of its own, so that join's second look at it sees the difference. */
+static void renumber(cano_shared *q, uint32_t entry, cano_task_word *next)
+{
+    cano_queue_memory *m = &q->memory;
+    const uint64_t number = atomic_load_explicit(&m->shared->next_task, memory_order_relaxed) + 1;
+    atomic_store_explicit(&m->shared->next_task, number, memory_order_relaxed);
+    m->ledger.entries[entry].task = number;
+    next->deaths = 0;
+    next->serial = number & CANO_SERIAL_MASK;
+}
+
+/* Give back what needs writing to its entry: under the getters' lock, where entries are given out and numbers too. So the entry
+ * is still this task's although another thread may end it meanwhile. */
+static cano_status return_locked(cano_shared *q, const task *t, int64_t delay, cano_task_word *next)
+{
+    cano_queue_memory *m = &q->memory;
+    const cano_status status = cano_shared_acquire(q, &m->get_lock, CANO_OS_NEVER);
+    if (status != CANO_OK) {
+        return status;
+    }
+    bool returned = cano_ledger_load(&m->ledger, t->entry) == t->word;
+    if (returned) {
+        if (t->state.state == CANO_TASK_DEAD_HELD) {
+            renumber(q, t->entry, next);
+        }
+        if (delay > 0) {
+            set_delay(q, t->entry, delay);
+        }
+        returned = cano_ledger_swap(&m->ledger, t->entry, t->word, *next);
+    }
+    const cano_status released = cano_shared_release(q, &m->get_lock);
+    return returned ? released : CANO_ENOTHELD;
 }
 
 static void announce(cano_shared *q, uint32_t entry, cano_task_word next)
@@ -191,6 +274,7 @@ static void announce(cano_shared *q, uint32_t entry, cano_task_word next)
     if (next.state == CANO_TASK_ORPHAN) {
         cano_ledger_hint(&m->ledger);
     }
+    atomic_thread_fence(memory_order_seq_cst); /* behind the hint; pairs with the fence of cano_event_arm */
     tell_joiners(q, next.state == CANO_TASK_DEAD);
     cano_queue_memory_wake_getters(m, 1); /* also for a delayed one: somebody must know when to wake */
 }
@@ -198,7 +282,8 @@ static void announce(cano_shared *q, uint32_t entry, cano_task_word next)
 cano_status cano_shared_give_back(cano_shared *q, const cano_item *item, int64_t delay)
 {
     task t;
-    cano_status status = claim(q, item, &t);
+    uint32_t page;
+    cano_status status = claim(q, item, &t, &page);
     if (status != CANO_OK) {
         return status;
     }
@@ -208,13 +293,10 @@ cano_status cano_shared_give_back(cano_shared *q, const cano_item *item, int64_t
     if (!revives) {
         next = cano_ledger_returned(&q->memory.ledger, t.state, true, delayed);
     }
-    if (delayed) {
-        set_delay(q, t.entry, delay);
-    }
-    if (revives) {
-        status = revive(q, &t, &next);
+    if (delayed || revives) {
+        status = return_locked(q, &t, delay, &next);
     } else if (!cano_ledger_swap(&q->memory.ledger, t.entry, t.word, next)) {
-        status = CANO_ECORRUPT;
+        status = CANO_ENOTHELD;
     }
     if (status == CANO_OK) {
         announce(q, t.entry, next);
